@@ -1,0 +1,1 @@
+"""The agent: takes commands off Redis, runs them, and delivers their results."""

@@ -1,0 +1,234 @@
+"""From claimed payloads to jobs: each is accepted, refused with a result, or rejected.
+
+A batch is one round trip: the IDs are accepted and the commands filed under them, with the stage
+that each will have, before any of them starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from corex_node.clock import ServerClock
+from corex_node.inbound import Inbound
+from corex_node.manager.jobs import Demand, Job
+from corex_node.manager.manager import ProcessManager
+from corex_node.manager.outcome import Outcome, of_rejection, of_state
+from corex_node.manager.registry import Entry
+from corex_node.manager.results import result_unstarted
+from corex_node.outbox import Outbox
+from corex_node.patience import until_available
+from corex_node.records import Acceptance, Filing, Rejection
+from corex_node.store import NodeStore
+from corex_node.ticket import Source
+from corex_shared import codec
+from corex_shared.models import Command, JobResult
+from corex_shared.states import JobState, Stage
+
+_ACCEPTED, _SETTLED = 1, 2
+_IN_USE = "id: it is in use or has a result"
+_SHOWN_OF_PAYLOAD = 4096
+"""Bytes of a rejected payload that its entry shows."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Admitted:
+    """One payload of a batch on its way.
+
+    Exactly one of `job` (to be run) and `refusal` (its result already) is set, but for a payload
+    that no ID could be found in, which has neither.
+    """
+
+    inbound: Inbound
+    job: Job | None = None
+    refusal: JobResult | None = None
+    is_duplicate: bool = False
+
+
+class Admission:
+    """Makes jobs of payloads."""
+
+    def __init__(
+        self,
+        store: NodeStore,
+        manager: ProcessManager,
+        outbox: Outbox,
+        clock: ServerClock,
+        node_levels: frozenset[int],
+        rejected_kept: int,
+    ) -> None:
+        """Connect the parts.
+
+        Args:
+            store: Redis.
+            manager: gets the jobs.
+            outbox: gets the results of those that do not become jobs.
+            clock: for `expires_at`.
+            node_levels: levels that go to the node's log channel unless a command says otherwise.
+            rejected_kept: entries of the rejected list.
+        """
+        self._store = store
+        self._manager = manager
+        self._outbox = outbox
+        self._clock = clock
+        self._node_levels = node_levels
+        self._rejected_kept = rejected_kept
+
+    async def admit(self, batch: Sequence[Inbound]) -> None:
+        """Settle what becomes of each payload; jobs that can run are running afterwards.
+
+        Waits for Redis as long as it takes.
+
+        Raises:
+            LeaseLostError: another agent serves the node; nothing of the batch was started.
+        """
+        items = [self._place(inbound) for inbound in batch]
+        open_items = [
+            item for item in items if not item.is_duplicate and item.inbound.job_id is not None
+        ]
+        try:
+            answers = await self._tell_redis(open_items)
+        except BaseException:
+            for item in items:
+                if item.job is not None:
+                    self._manager.withdraw(item.job)
+            raise
+        for item, answer in zip(open_items, answers, strict=True):
+            self._settle(item, answer)
+        await self._reject([item for item in items if _is_rejected(item)])
+
+    # -- before Redis knows -------------------------------------------------------------------
+
+    def _place(self, inbound: Inbound) -> _Admitted:
+        job_id, command = inbound.job_id, inbound.command
+        if job_id is not None and self._is_in_use(job_id):
+            return _Admitted(inbound, is_duplicate=True)
+        if command is None:
+            return _Admitted(inbound, refusal=self._refuse_unread(inbound))
+        inbound.ticket.levels = (
+            self._node_levels
+            if command.log_levels is None or not command.log_levels
+            else frozenset(command.log_levels)
+        )
+        entry = self._manager.registry.get(command.command)
+        refusal = self._refuse(command, entry, inbound.was)
+        if refusal is not None or entry is None:
+            outcome = refusal or of_state(
+                JobState.UNKNOWN_CMD, f"no such command: {command.command}"
+            )
+            return _Admitted(inbound, refusal=self._unstarted(command, outcome))
+        ticket = inbound.ticket
+        demand = Demand(ticket.streams, ticket.levels)
+        control = ticket.source is Source.CONTROL
+        job = self._manager.place(command, entry, demand, ticket, control=control)
+        return _Admitted(inbound, job=job)
+
+    def _is_in_use(self, job_id: str) -> bool:
+        return job_id in self._manager.jobs or self._outbox.is_undelivered(job_id)
+
+    def _refuse(self, command: Command, entry: Entry | None, was: Stage | None) -> Outcome | None:
+        """Tell why a command is not to be run; None when it is, or is not known."""
+        if was is Stage.RUNNING and command.on_lost != "retry":
+            return of_state(JobState.LOST, "the agent died while it ran")
+        if entry is None:
+            return None
+        if command.queue_scope == "fleet" and command.queue is not None:
+            return of_rejection("queue_scope: this node serves queues of its own only")
+        if command.expires_at is not None and command.expires_at <= self._clock.now_ms():
+            return of_state(JobState.EXPIRED, "expires_at was over before it could start")
+        return None
+
+    def _unstarted(self, command: Command, outcome: Outcome) -> JobResult:
+        return result_unstarted(command, self._manager.node, outcome)
+
+    def _unread(self, inbound: Inbound, outcome: Outcome) -> JobResult:
+        """Make the result of a payload of which no more than the ID is known."""
+        return result_unstarted(Command("", id=inbound.job_id), self._manager.node, outcome)
+
+    def _refuse_unread(self, inbound: Inbound) -> JobResult | None:
+        if inbound.job_id is None:
+            return None
+        return self._unread(inbound, of_rejection(str(inbound.error)))
+
+    # -- Redis --------------------------------------------------------------------------------
+
+    async def _tell_redis(self, items: list[_Admitted]) -> list[int]:
+        acceptances = [self._acceptance(item) for item in items]
+        filings = [self._filing(item.inbound, item.job) for item in items if item.job is not None]
+        return await until_available(lambda: self._store.admit(acceptances, filings))
+
+    def _acceptance(self, item: _Admitted) -> Acceptance:
+        stage = item.job.stage if item.job is not None else Stage.CLAIMED
+        return Acceptance(item.inbound.job_id or "", self._claim(item.inbound), stage)
+
+    def _filing(self, inbound: Inbound, job: Job) -> Filing:
+        """File a command with its stage; one that may be repeated is never said to run."""
+        stage = Stage.CLAIMED if job.entry.repeatable else job.stage
+        return Filing(inbound.ticket.field, job.id, self._claim(inbound), stage)
+
+    def _claim(self, inbound: Inbound) -> str:
+        return inbound.ticket.claim(self._manager.node)
+
+    # -- after Redis knows --------------------------------------------------------------------
+
+    def _settle(self, item: _Admitted, answer: int) -> None:
+        ticket = item.inbound.ticket
+        if item.job is not None and answer == _ACCEPTED:
+            ticket.field = item.job.id
+            self._manager.admit(item.job)
+            return
+        if item.job is not None:
+            self._manager.withdraw(item.job)
+        if answer == _ACCEPTED and item.refusal is not None:
+            self._outbox.settle(ticket, item.refusal)
+        elif answer == _SETTLED:
+            self._outbox.release([ticket.field, item.inbound.job_id or ""])
+        else:
+            item.is_duplicate = True
+
+    async def _reject(self, items: list[_Admitted]) -> None:
+        """Put payloads into the rejected list, and tell the senders of duplicates."""
+        if not items:
+            return
+        rejections = [self._rejection(item) for item in items]
+        await until_available(lambda: self._store.reject(rejections, self._rejected_kept))
+        for item in items:
+            inbound = item.inbound
+            reason = str(inbound.error) if inbound.error else _IN_USE
+            _log.warning("command.rejected", job=inbound.job_id, reason=reason)
+            if item.is_duplicate and inbound.ticket.reply_to:
+                result = codec.encode(self._duplicate(inbound), inbound.ticket.encoding)
+                await self._store.tell_inbox(inbound.ticket.reply_to, [result])
+
+    def _duplicate(self, inbound: Inbound) -> JobResult:
+        outcome = of_state(JobState.DUPLICATE_ID, _IN_USE)
+        if inbound.command is not None:
+            return self._unstarted(inbound.command, outcome)
+        return self._unread(inbound, outcome)
+
+    def _rejection(self, item: _Admitted) -> Rejection:
+        inbound = item.inbound
+        error = inbound.error
+        entry: dict[str, object] = {
+            "time": self._clock.now_ms(),
+            "field": error.field if error is not None else "id",
+            "reason": str(error) if error is not None else _IN_USE,
+            "code": 409 if item.is_duplicate else 400,
+            "size": len(inbound.payload),
+            "payload": inbound.payload[:_SHOWN_OF_PAYLOAD].decode("utf-8", "backslashreplace"),
+        }
+        if inbound.job_id is not None:
+            entry["id"] = inbound.job_id
+        filed = inbound.job_id if item.job is not None else None
+        return Rejection(
+            inbound.ticket.field, filed or "", self._claim(inbound), msgspec.json.encode(entry)
+        )
+
+
+def _is_rejected(item: _Admitted) -> bool:
+    return item.is_duplicate or item.inbound.command is None

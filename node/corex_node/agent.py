@@ -1,0 +1,314 @@
+"""The agent: builds its parts, runs them, and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from corex_node.admission import Admission
+from corex_node.builtins import standard_registry
+from corex_node.clock import ServerClock
+from corex_node.config import Config
+from corex_node.intake import Intake
+from corex_node.lease_store import NodeLeaseStore
+from corex_node.leases import Heartbeat, Identity, Load
+from corex_node.manager.jobs import Job
+from corex_node.manager.limits import Limits
+from corex_node.manager.manager import ProcessManager
+from corex_node.manager.registry import Registry
+from corex_node.numbers import ClaimNumbers
+from corex_node.outbox import Outbox, OutboxLimits
+from corex_node.patience import until_available
+from corex_node.recovery import recover
+from corex_node.retreat import give_back_unstarted
+from corex_node.room import CommandRoom, ControlRoom, Room
+from corex_node.server_check import check_server
+from corex_node.starts import StartJournal
+from corex_node.store import NodeStore
+from corex_node.ticket import Source
+from corex_shared.connection import Endpoint, safe_url
+from corex_shared.errors import LeaseLostError, StoreError, StoreUnavailableError
+from corex_shared.keys import Keys
+
+_KILL_MARGIN = 5.0
+"""Seconds that jobs have to end beyond their grace."""
+_DESCRIPTORS_PER_JOB = 4
+_DESCRIPTORS_BESIDE = 128
+
+_log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+class Agent:
+    """One node's agent."""
+
+    def __init__(self, config: Config, registry: Registry | None = None) -> None:
+        """Build it; nothing is opened yet. To be called within a running event loop.
+
+        Args:
+            config: settings.
+            registry: the commands that it knows; all built-ins when None.
+
+        Raises:
+            ConfigError: the URL cannot be used.
+        """
+        self._config = config
+        self._node = config.main.id
+        incarnation = secrets.token_hex(8)
+        endpoint = Endpoint(config.main.url)
+        keys = Keys(config.main.namespace)
+        self._store = NodeStore(endpoint, keys, self._node, incarnation)
+        self._lease_store = NodeLeaseStore(endpoint, keys, self._node, incarnation)
+        self._clock = ServerClock()
+        identity = Identity.of_this_process(
+            self._node, incarnation, tuple(config.main.groups), dict(config.labels)
+        )
+        limits = config.limits
+        self._heartbeat = Heartbeat(
+            self._lease_store, identity, self._clock, limits.lease, limits.heartbeat
+        )
+        self._outbox = Outbox(self._store, self._node, self._outbox_limits())
+        self._manager = ProcessManager(
+            self._node,
+            registry or standard_registry(),
+            Limits(
+                max_jobs=config.main.max_jobs,
+                max_waiting=limits.waiting,
+                kept_output=limits.kept_output,
+                grace=limits.grace,
+                linger=limits.linger,
+            ),
+            self._outbox,
+            StartJournal(self._store, self._node),
+            self._clock,
+        )
+        self._admission = Admission(
+            self._store,
+            self._manager,
+            self._outbox,
+            self._clock,
+            frozenset(config.logging.levels),
+            limits.rejected,
+        )
+        self._stopping = asyncio.Event()
+        self._lease_lost = False
+        self._connect_parts()
+
+    @property
+    def manager(self) -> ProcessManager:
+        """The manager of the node's jobs."""
+        return self._manager
+
+    def stop(self) -> None:
+        """Have `run` end in good order; may be called again."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve the node until `stop` is called.
+
+        Waits for Redis as long as it takes.
+
+        Raises:
+            LeaseHeldError: another agent serves the node.
+            StoreUnavailableError: it was stopped while Redis was away, with results to deliver.
+            LeaseLostError: another agent took the node over; all jobs of this one were killed.
+            ConfigError: the server cannot be used.
+        """
+        _raise_descriptor_limit(self._config.main.max_jobs)
+        begun = await self._unless_stopped(self._begin())
+        if begun is None:
+            await self._close()
+            return
+        try:
+            await self._serve(begun)
+        finally:
+            self._manager.abandon()
+            await self._close()
+        if self._lease_lost:
+            raise LeaseLostError(f"node {self._node} was taken over by another agent")
+        if self._outbox.backlog:
+            raise StoreUnavailableError(f"{self._outbox.backlog} results were not delivered")
+
+    # -- start --------------------------------------------------------------------------------
+
+    async def _begin(self) -> ClaimNumbers:
+        """Reach Redis, take the lease; repeated until Redis is there."""
+        return await until_available(self._begin_once, self._say_away)
+
+    async def _begin_once(self) -> ClaimNumbers:
+        await self._store.prepare()
+        for warning in check_server(await self._store.info()):
+            _log.warning("redis.check", warning=warning)
+        server_ms = await self._heartbeat.acquire()
+        return ClaimNumbers(server_ms)
+
+    def _say_away(self, error: StoreUnavailableError, pause: float) -> None:
+        _log.warning(
+            "redis.away",
+            url=safe_url(self._config.main.url),
+            reason=str(error),
+            again_in=round(pause, 1),
+        )
+
+    async def _unless_stopped(self, work: Awaitable[T]) -> T | None:
+        """Await something, or None as soon as the agent is told to stop."""
+        task = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+            return None
+        return task.result()
+
+    def _connect_parts(self) -> None:
+        manager, heartbeat = self._manager, self._heartbeat
+        self._outbox.on_relief = manager.resume_output
+        heartbeat.load = lambda: Load(manager.limits.max_jobs, manager.running, manager.waiting)
+        loop = asyncio.get_running_loop()
+
+        def lost() -> None:
+            loop.call_soon_threadsafe(self._lose_lease)
+
+        heartbeat.on_lost = lost
+
+    def _lose_lease(self) -> None:
+        self._lease_lost = True
+        self._stopping.set()
+
+    def _outbox_limits(self) -> OutboxLimits:
+        limits = self._config.limits
+        return OutboxLimits(
+            limits.held_output, limits.flowing_output, limits.log, int(limits.retention * 1000)
+        )
+
+    # -- service and its end ------------------------------------------------------------------
+
+    async def _serve(self, numbers: ClaimNumbers) -> None:
+        self._heartbeat.start()
+        async with asyncio.TaskGroup() as group:
+            components = [
+                group.create_task(self._outbox.run(), name="outbox"),
+                group.create_task(self._guard(self._manager.run()), name="starter"),
+            ]
+            intake = group.create_task(self._guard(self._take_in(numbers)), name="intake")
+            await self._unless_stopped(asyncio.shield(intake))
+            if self._lease_lost:
+                self._manager.stop_all()
+                await self._until(self._all_ended, self._kill_time())
+            else:
+                await self._wind_down(intake)
+            for task in (intake, *components):
+                task.cancel()
+
+    async def _guard(self, component: Awaitable[None]) -> None:
+        """Run a component; when it finds the lease lost, have the agent stop."""
+        try:
+            await component
+        except* LeaseLostError:
+            self._lose_lease()
+
+    async def _take_in(self, numbers: ClaimNumbers) -> None:
+        """Settle what is left of a predecessor, then claim from both lists."""
+        limits = self._config.limits
+        recovered = await until_available(
+            lambda: recover(self._store, self._admission, limits.payload)
+        )
+        _log.info(
+            "node.ready",
+            node=self._node,
+            url=safe_url(self._config.main.url),
+            max_jobs=self._config.main.max_jobs,
+            recovered=recovered,
+        )
+        rooms: dict[Source, Room] = {
+            Source.COMMANDS: CommandRoom(self._manager, self._outbox),
+            Source.CONTROL: ControlRoom(),
+        }
+        async with asyncio.TaskGroup() as group:
+            for source in Source:
+                intake = Intake(
+                    source,
+                    self._store,
+                    self._admission,
+                    rooms[source],
+                    numbers,
+                    limits.payload,
+                )
+                group.create_task(intake.run(), name=f"intake.{source.name.lower()}")
+
+    async def _wind_down(self, intake: asyncio.Task[None]) -> None:
+        """Stop in order; each step is bounded in time, and the next comes whatever happens.
+
+        1. quiet: no command is claimed any more
+        2. what was claimed and has not started goes back to its list
+        3. drain: running jobs may end by themselves
+        4. the others are stopped
+        5. all results are delivered
+        (6. the lease is given back: `_close`)
+        """
+        limits = self._config.limits
+        _log.info("node.stopping", running=self._manager.running, waiting=self._manager.waiting)
+        self._heartbeat.quiet = True
+        await self._bounded(self._store.go_quiet(), limits.deliver, "quiet")
+        intake.cancel()
+        await asyncio.wait({intake}, timeout=limits.deliver)
+        await self._bounded(
+            give_back_unstarted(self._store, self._manager), limits.deliver, "give back"
+        )
+        await self._until(self._all_ended, limits.drain)
+        self._manager.stop_all()
+        await self._until(self._all_ended, self._kill_time())
+        await self._bounded(self._outbox.flushed(), limits.deliver, "deliver")
+
+    async def _bounded(self, step: Awaitable[object], seconds: float, name: str) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await step
+        except (TimeoutError, StoreError) as error:
+            _log.error("node.stop_incomplete", step=name, reason=str(error) or "timed out")
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                while not condition():
+                    await self._manager.change()
+        except TimeoutError:
+            pass
+
+    def _all_ended(self) -> bool:
+        return not self._manager.jobs
+
+    def _kill_time(self) -> float:
+        graces = [self._grace_of(job) for job in self._manager.jobs.values()]
+        return max(graces, default=0.0) + self._config.limits.linger + _KILL_MARGIN
+
+    def _grace_of(self, job: Job) -> float:
+        grace = job.command.grace
+        return self._config.limits.grace if grace is None else grace
+
+    async def _close(self) -> None:
+        await asyncio.to_thread(self._heartbeat.stop)
+        self._lease_store.close()
+        await self._manager.close()
+        await self._store.close()
+        _log.info("node.stopped", node=self._node)
+
+
+def _raise_descriptor_limit(max_jobs: int) -> None:
+    """Allow as many descriptors as the jobs may need, as far as the system lets us."""
+    needed = max_jobs * _DESCRIPTORS_PER_JOB + _DESCRIPTORS_BESIDE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    if soft != unlimited and soft < needed:
+        allowed = needed if hard == unlimited else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        if allowed < needed:
+            _log.warning("limits.descriptors", needed=needed, allowed=allowed)

@@ -1,0 +1,98 @@
+"""`job.list`, `job.kill`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+
+from corex_node.manager.executions import Context
+from corex_node.manager.jobs import Job
+from corex_node.manager.registry import Registry
+from corex_node.process.usage import Usage, tree_usage
+from corex_shared.errors import BadRequestError, NotFoundError
+
+_LAST_SIGNAL = 64
+
+
+class ListArguments(msgspec.Struct, forbid_unknown_fields=True):
+    """Arguments of `job.list`: one job, or all."""
+
+    id: str | None = None
+
+
+class KillArguments(msgspec.Struct, forbid_unknown_fields=True):
+    """Arguments of `job.kill`: signal 0 means 15."""
+
+    id: str
+    signal: int | None = None
+
+
+def register(registry: Registry) -> None:
+    """Add the commands to a registry."""
+    registry.command("job.list", ListArguments, repeatable=True)(list_jobs)
+    registry.command("job.kill", KillArguments, inline=True)(kill)
+
+
+async def list_jobs(context: Context, arguments: ListArguments) -> list[dict[str, Any]]:
+    """List jobs with what they use, those that wait included.
+
+    Raises:
+        NotFoundError: there is no job of that ID.
+    """
+    wanted = None if arguments.id is None else [arguments.id]
+    jobs = context.manager.snapshot(wanted)
+    if wanted is not None and not jobs:
+        raise NotFoundError(f"id: {arguments.id}: no such job")
+    pids = [job.pid for job in jobs]
+    usages = await asyncio.to_thread(_usages, pids)
+    return [_entry(job, pid, usage) for job, pid, usage in zip(jobs, pids, usages, strict=True)]
+
+
+def _usages(pids: list[int]) -> list[Usage]:
+    now = time.time()
+    return [tree_usage(pid, now) if pid else Usage() for pid in pids]
+
+
+def _entry(job: Job, pid: int, usage: Usage) -> dict[str, Any]:
+    return {
+        "cpu": usage.cpu,
+        "rss": usage.rss,
+        "vms": usage.vms,
+        "swap": usage.swap,
+        "starttime": job.started_ms,
+        "cmd": _shown(job),
+        "pid": pid,
+        "stage": job.stage,
+    }
+
+
+def _shown(job: Job) -> dict[str, Any]:
+    """The command as operators may see it: without what it is fed and its environment."""
+    command = job.command
+    hidden = ("stdin", "env")
+    arguments = {
+        name: value for name, value in (command.arguments or {}).items() if name not in hidden
+    }
+    return {
+        "id": job.id,
+        "command": command.command,
+        "arguments": arguments,
+        "queue": command.queue,
+        "max_time": command.max_time,
+        "tags": command.tags or [],
+    }
+
+
+def kill(context: Context, arguments: KillArguments) -> bool:
+    """Send a signal to a job, or end it; false when there is no such job.
+
+    Raises:
+        BadRequestError: there is no such signal.
+    """
+    number = arguments.signal or 15
+    if not 0 < number <= _LAST_SIGNAL:
+        raise BadRequestError(f"signal: {number}: 1 to {_LAST_SIGNAL} expected")
+    return context.manager.kill(arguments.id, number)

@@ -1,0 +1,130 @@
+"""`corex node run` and `corex dev`, which the command line finds as plugins."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from corex_node import config as settings
+from corex_node import logs
+from corex_node.config import Config
+from corex_node.process.embedded import EmbeddedRedis
+from corex_node.service import serve
+from corex_shared.errors import ConfigError, CorexError
+
+_USAGE = 2
+
+node_app = typer.Typer(help="The agent of this machine.", no_args_is_help=True)
+
+
+@node_app.callback()
+def _group() -> None:
+    """The agent of this machine."""
+
+
+@node_app.command()
+def run(
+    context: typer.Context,
+    node_id: Annotated[
+        str | None, typer.Option("--id", help="ID of the node; the host name if none is given.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="TOML file with all settings.")
+    ] = None,
+    group: Annotated[
+        list[str] | None, typer.Option("--group", help="Group of the node; may be repeated.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="KEY=VALUE of the node; may be repeated.")
+    ] = None,
+    max_jobs: Annotated[
+        int | None, typer.Option("--max-jobs", help="Jobs running at once.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Redis, for example redis://127.0.0.1:6379/0.")
+    ] = None,
+    log_level: Annotated[
+        str | None, typer.Option("--log-level", help="debug, info, warning or error.")
+    ] = None,
+) -> None:
+    """Serve a node: take its commands off Redis, run them, deliver their results.
+
+    Ends with 0 after SIGTERM or Ctrl-C, when running jobs have ended or were stopped and all
+    results are delivered.
+    """
+    main: dict[str, Any] = {
+        "id": node_id,
+        "url": url or _from_parents(context, "url"),
+        "namespace": _from_parents(context, "namespace"),
+        "groups": group or None,
+        "max_jobs": max_jobs,
+    }
+    options = {
+        "main": {key: value for key, value in main.items() if value is not None},
+        "labels": _labels(label or []),
+        "logging": {"level": log_level} if log_level else {},
+    }
+    raise typer.Exit(_serve(_load(config, options)))
+
+
+def dev(
+    node_id: Annotated[str, typer.Option("--id", help="ID of the node.")] = "dev",
+    log_level: Annotated[str, typer.Option("--log-level", help="Of the node.")] = "warning",
+) -> None:
+    """Start a Redis and a node to try things out, until Ctrl-C.
+
+    Nothing is kept: the Redis and all that it holds are gone afterwards.
+    """
+    try:
+        with EmbeddedRedis() as redis:
+            options = {
+                "main": {"id": node_id, "url": redis.url},
+                "logging": {"level": log_level},
+            }
+            loaded = _load(None, options)
+            typer.echo(f"Redis:  {redis.url}")
+            typer.echo(f"Node:   {loaded.main.id}")
+            typer.echo("")
+            typer.echo("In another terminal:")
+            typer.echo("")
+            typer.echo(f"  export COREX_URL={redis.url}")
+            typer.echo(f"  corex run {loaded.main.id} -- uname -a")
+            typer.echo("")
+            typer.echo("Ctrl-C ends both.")
+            code = _serve(loaded)
+    except CorexError as error:
+        typer.echo(f"corex: {error}", err=True)
+        raise typer.Exit(1) from error
+    raise typer.Exit(code)
+
+
+def _serve(loaded: Config) -> int:
+    logs.configure(loaded.logging.level, loaded.logging.format)
+    return serve(loaded)
+
+
+def _load(path: Path | None, options: dict[str, dict[str, Any]]) -> Config:
+    try:
+        return settings.load(path, os.environ, options)
+    except ConfigError as error:
+        typer.echo(f"corex: {error}", err=True)
+        raise typer.Exit(_USAGE) from error
+
+
+def _labels(pairs: list[str]) -> dict[str, str]:
+    labels = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise typer.BadParameter(f"{pair!r}: KEY=VALUE expected", param_hint="--label")
+        labels[key] = value
+    return labels
+
+
+def _from_parents(context: typer.Context, name: str) -> str | None:
+    """Find a global option that was given to `corex` itself."""
+    value = context.find_root().params.get(name)
+    return value if isinstance(value, str) else None

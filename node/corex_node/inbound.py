@@ -1,0 +1,64 @@
+"""Claimed payloads, read: commands, or what is wrong with them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from corex_node.ticket import Source, Ticket, claimed_field
+from corex_shared import codec
+from corex_shared.codec import Encoding
+from corex_shared.errors import DecodeError
+from corex_shared.models import Command
+from corex_shared.states import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """One claimed payload.
+
+    Attributes:
+        payload: as it was pushed.
+        ticket: how its answer goes back.
+        command: None when it could not be read.
+        error: why not.
+        job_id: of the command, or what could be found of it; None when nothing was.
+        was: stage at which a predecessor left it, None when it was claimed just now.
+    """
+
+    payload: bytes
+    ticket: Ticket
+    command: Command | None
+    error: DecodeError | None
+    job_id: str | None
+    was: Stage | None = None
+
+
+def read(
+    payload: bytes,
+    source: Source,
+    number: int,
+    limit: int,
+    field: str | None = None,
+    was: Stage | None = None,
+) -> Inbound:
+    """Read a payload.
+
+    Args:
+        payload: the bytes.
+        source: list that they came from.
+        number: of the claim.
+        limit: largest size in bytes.
+        field: of the claimed hash, when it is not that of a fresh claim.
+        was: see `Inbound`.
+    """
+    ticket = Ticket(source, number, field or claimed_field(source, number))
+    try:
+        command, ticket.encoding = codec.decode_command(payload, limit)
+    except DecodeError as error:
+        job_id, ticket.reply_to = codec.peek_reply(payload)
+        if payload[:1] != b"{" and job_id is not None:
+            ticket.encoding = Encoding.MSGPACK
+        return Inbound(payload, ticket, None, error, job_id, was)
+    ticket.reply_to = command.reply_to
+    ticket.streams = bool(command.stream)
+    return Inbound(payload, ticket, command, None, command.job_id, was)

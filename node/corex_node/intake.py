@@ -1,0 +1,120 @@
+"""Claims commands off one list of the node and has them admitted.
+
+* Waits, on the server, until there is a command; not at all while there is no room for one.
+* Claims as many as there is room for, in the same round trip.
+* After an answer that was lost, first finds what may have been claimed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from corex_node import inbound
+from corex_node.admission import Admission
+from corex_node.inbound import Inbound
+from corex_node.numbers import ClaimNumbers
+from corex_node.room import Room
+from corex_node.store import NodeStore
+from corex_node.ticket import Source
+from corex_shared.errors import StoreUnavailableError
+
+_CUT_FACTOR = 8
+"""Payloads up to this many times the limit are read whole, to find their ID."""
+_REFUSED_PAUSE = 0.5
+"""Seconds after a claim that was refused for want of the lease."""
+_GATHER = 0.01
+"""Seconds that a busy node waits for more room than one slot, so that claims are not of one."""
+_FIRST_RETRY, _LONGEST_RETRY = 0.05, 1.0
+
+_log = structlog.get_logger()
+
+
+class Intake:
+    """One list's way in."""
+
+    def __init__(
+        self,
+        source: Source,
+        store: NodeStore,
+        admission: Admission,
+        room: Room,
+        numbers: ClaimNumbers,
+        payload_limit: int,
+    ) -> None:
+        """Connect the parts; `run` does the work."""
+        self._source = source
+        self._store = store
+        self._admission = admission
+        self._room = room
+        self._numbers = numbers
+        self._payload_limit = payload_limit
+
+    async def run(self) -> None:
+        """Claim and admit; to be cancelled.
+
+        Raises:
+            LeaseLostError: another agent serves the node.
+        """
+        pause = 0.0
+        while True:
+            try:
+                if pause:
+                    await asyncio.sleep(pause)
+                    await self._adopt_unfiled()
+                    pause = 0.0
+                await self._claim_once()
+            except StoreUnavailableError as error:
+                if not pause:
+                    _log.warning("intake.away", source=self._source.name, reason=str(error))
+                pause = min(max(pause * 2, _FIRST_RETRY), _LONGEST_RETRY)
+
+    async def _claim_once(self) -> None:
+        most = await self._wait_for_room()
+        if most < 1:
+            return
+        number = self._numbers.reserve(most)
+        cap = self._payload_limit * _CUT_FACTOR
+        payloads = await self._store.claim(self._source, most, number, cap, block=True)
+        if payloads is None:
+            await asyncio.sleep(_REFUSED_PAUSE)
+        elif payloads:
+            await self._admit(
+                [self._read(payload, number + at) for at, payload in enumerate(payloads)]
+            )
+
+    async def _admit(self, batch: list[Inbound]) -> None:
+        """Admit a batch, wholly even when cancelled: half of it would be taken for lost."""
+        work = asyncio.ensure_future(self._admission.admit(batch))
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await work
+            raise
+
+    async def _wait_for_room(self) -> int:
+        """Wait for room; a busy node for a moment more, to claim several commands at once."""
+        enough = max(1, self._room.size // 4)
+        if self._room.free() < enough:
+            await self._room.wait(1)
+            try:
+                async with asyncio.timeout(_GATHER):
+                    await self._room.wait(enough)
+            except TimeoutError:
+                pass
+        return self._room.free()
+
+    async def _adopt_unfiled(self) -> None:
+        """Admit what was claimed by a call whose answer was lost."""
+        prefix = self._source.value.encode()
+        found = await self._store.claimed()
+        unfiled = sorted(int(field[1:]) for field in found if field.startswith(prefix))
+        if unfiled:
+            _log.info("intake.adopted", source=self._source.name, count=len(unfiled))
+            await self._admit(
+                [self._read(found[prefix + b"%d" % number], number) for number in unfiled]
+            )
+
+    def _read(self, payload: bytes, number: int) -> Inbound:
+        return inbound.read(payload, self._source, number, self._payload_limit)

@@ -1,0 +1,50 @@
+"""The lease of a node in Redis."""
+
+from __future__ import annotations
+
+from corex_node.leases import LeaseAnswer
+from corex_shared.connection import Endpoint, execute
+from corex_shared.keys import Keys
+from corex_shared.scripts import Argument, script
+
+
+class NodeLeaseStore:
+    """The lease of a node, by a blocking client of its own: used from the heartbeat's thread."""
+
+    def __init__(self, endpoint: Endpoint, keys: Keys, node: str, incarnation: str) -> None:
+        """Make the client; nothing is sent yet."""
+        self._client = endpoint.command()
+        self._keys = keys
+        self._node = node
+        self._incarnation = incarnation
+
+    def lease(self, fields: dict[str, str | int], ttl_ms: int, replaces: str) -> LeaseAnswer:
+        """Take or renew the lease (lua/lease.lua).
+
+        Raises:
+            StoreError: Redis cannot be reached, or refuses.
+        """
+        arguments: list[Argument] = [self._incarnation, ttl_ms, replaces]
+        for name, value in fields.items():
+            arguments += (name, value)
+        call = script("lease").call([self._keys.presence(self._node)], arguments)
+        answer = execute(self._client, [call])[0]
+        if answer[0] == 1:
+            return LeaseAnswer(True, answer[1])
+        holder, boot, pid, start, host = (part.decode() for part in answer[2:7])
+        return LeaseAnswer(
+            False, answer[1], holder, boot, int(pid or 0), int(start or 0), host, answer[7]
+        )
+
+    def seen(self, server_ms: int) -> None:
+        """Note in the list of all nodes when this one was seen last."""
+        execute(self._client, [("ZADD", self._keys.nodes(), server_ms, self._node)])
+
+    def unlease(self) -> None:
+        """Give the lease back."""
+        call = script("unlease").call([self._keys.presence(self._node)], [self._incarnation])
+        execute(self._client, [call])
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()

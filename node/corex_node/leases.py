@@ -1,0 +1,255 @@
+"""The node's lease and heartbeat: one hash with a TTL, which is both.
+
+* `acquire` takes the lease, or finds out who has it.
+* `Heartbeat` renews it from a thread of its own, which a busy event loop does not starve.
+* Every write that only the holder may do is checked against it on the server, so an agent that
+  was stopped or cut off does no harm when it comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from corex_node.clock import ServerClock
+from corex_shared.errors import LeaseHeldError, StoreError, StoreUnavailableError
+from corex_shared.version import __version__
+
+_LOOK_AGAIN = 0.5
+"""Seconds between two looks at a lease that another holds."""
+_RETRY = 0.5
+"""Seconds after which a renewal that failed is tried again."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who an agent is.
+
+    Attributes:
+        node: ID of the node.
+        incarnation: this run of the agent.
+        host: name of the machine.
+        boot: the machine's boot and the PID namespace, within which a PID means something.
+        pid: of the agent.
+        pid_start: when it started, in clock ticks since the boot.
+        started: epoch ms.
+        groups: that the node belongs to.
+        labels: of the node.
+    """
+
+    node: str
+    incarnation: str
+    host: str
+    boot: str
+    pid: int
+    pid_start: int
+    started: int
+    groups: tuple[str, ...]
+    labels: dict[str, str]
+
+    @classmethod
+    def of_this_process(
+        cls, node: str, incarnation: str, groups: tuple[str, ...], labels: dict[str, str]
+    ) -> Identity:
+        """Make the identity of the agent in this process."""
+        pid = os.getpid()
+        return cls(
+            node,
+            incarnation,
+            socket.gethostname(),
+            _boot(),
+            pid,
+            pid_start(pid) or 0,
+            time.time_ns() // 1_000_000,
+            groups,
+            labels,
+        )
+
+
+def _boot() -> str:
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        boot = file.read().strip()
+    return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+
+
+def pid_start(pid: int) -> int | None:
+    """When a process started, in clock ticks since the boot; None when there is none.
+
+    Field 22 of /proc/PID/stat, counted behind the name, which may hold anything: proc_pid_stat(5).
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == b"Z" else int(fields[19])
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a heartbeat says of the work."""
+
+    slots: int
+    running: int
+    queued: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseAnswer:
+    """What the server says: held by us or not, its time, and who holds the lease instead."""
+
+    held: bool
+    server_ms: int
+    holder: str = ""
+    boot: str = ""
+    pid: int = 0
+    pid_start: int = 0
+    host: str = ""
+    ttl_ms: int = 0
+
+
+class LeaseStore(Protocol):
+    """The Redis side of leases; blocking."""
+
+    def lease(self, fields: dict[str, str | int], ttl_ms: int, replaces: str) -> LeaseAnswer:
+        """Take or renew the lease."""
+
+    def seen(self, server_ms: int) -> None:
+        """Note in the list of all nodes when this one was seen last."""
+
+    def unlease(self) -> None:
+        """Give the lease back."""
+
+
+class Heartbeat:
+    """Holds the lease of a node.
+
+    Attributes:
+        quiet: whether the node takes no more commands; told with every beat.
+    """
+
+    def __init__(
+        self,
+        store: LeaseStore,
+        identity: Identity,
+        clock: ServerClock,
+        ttl: float,
+        every: float,
+    ) -> None:
+        """Prepare; times in seconds."""
+        self._store = store
+        self._identity = identity
+        self._clock = clock
+        self._ttl_ms = int(ttl * 1000)
+        self._every = every
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.quiet = False
+        self.load: Callable[[], Load] = lambda: Load(0, 0, 0)
+        self.on_lost: Callable[[], None] = lambda: None
+
+    async def acquire(self) -> int:
+        """Take the lease; wait for one that a predecessor, now gone, has not given back.
+
+        Returns:
+            The server's time in ms since the epoch.
+
+        Raises:
+            LeaseHeldError: another agent is alive and serves the node.
+            StoreError: Redis cannot be reached.
+        """
+        replaces, seen = "", None
+        while True:
+            answer = await asyncio.to_thread(self._renew, replaces)
+            if answer.held:
+                return answer.server_ms
+            if self._is_gone(answer):
+                replaces = answer.holder
+                continue
+            expires = answer.server_ms + answer.ttl_ms
+            if seen is None:
+                seen = (answer.holder, expires)
+                _log.warning("lease.held", by=answer.holder, pid=answer.pid, host=answer.host)
+            # Two looks at one key differ by a few ms; a renewal is later by seconds.
+            elif answer.holder != seen[0] or expires > seen[1] + 1000:
+                raise LeaseHeldError(
+                    f"node {self._identity.node} is served by another agent: "
+                    f"process {answer.pid} on {answer.host}"
+                )
+            await asyncio.sleep(_LOOK_AGAIN)
+
+    def start(self) -> None:
+        """Begin to renew the lease."""
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop renewing, and give the lease back if Redis can be reached; blocks."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        try:
+            self._store.unlease()
+        except StoreError as error:
+            _log.warning("lease.kept", reason=str(error))
+
+    def _beat(self) -> None:
+        pause = self._every
+        while not self._stop.wait(pause):
+            try:
+                answer = self._renew("")
+                pause = self._every
+            except StoreUnavailableError as error:
+                _log.warning("heartbeat.away", reason=str(error))
+                pause = min(_RETRY, self._every)
+                continue
+            except StoreError:
+                _log.exception("heartbeat.refused")
+                pause = self._every
+                continue
+            if not answer.held:
+                _log.error("lease.lost", to=answer.holder, host=answer.host)
+                self.on_lost()
+                return
+
+    def _renew(self, replaces: str) -> LeaseAnswer:
+        answer = self._store.lease(self._fields(), self._ttl_ms, replaces)
+        self._clock.heard(answer.server_ms)
+        if answer.held:
+            self._store.seen(answer.server_ms)
+        return answer
+
+    def _fields(self) -> dict[str, str | int]:
+        who, load = self._identity, self.load()
+        return {
+            "version": __version__,
+            "host": who.host,
+            "boot": who.boot,
+            "pid": who.pid,
+            "pid_start": who.pid_start,
+            "started": who.started,
+            "groups": json.dumps(who.groups),
+            "labels": json.dumps(who.labels),
+            "load": f"{os.getloadavg()[0]:.2f}",
+            "slots": load.slots,
+            "running": load.running,
+            "queued": load.queued,
+            "quiet": int(self.quiet),
+        }
+
+    def _is_gone(self, answer: LeaseAnswer) -> bool:
+        """Whether the holder was a process of this machine and is no more."""
+        if answer.boot != self._identity.boot:
+            return False
+        return pid_start(answer.pid) != answer.pid_start

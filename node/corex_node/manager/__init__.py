@@ -1,0 +1,1 @@
+"""The process manager: jobs, slots, queues, restarts, commands. Knows no Redis."""

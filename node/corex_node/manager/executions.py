@@ -1,0 +1,202 @@
+"""Attempts of jobs: a program in a child process, or a built-in in the agent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from corex_node.manager.jobs import Job
+from corex_node.manager.outcome import Outcome, of_answer, of_error, of_exit
+from corex_node.manager.registry import Kind
+from corex_node.process.child import Child
+from corex_node.process.exit_status import ExitStatus
+from corex_node.process.spawn import Environment, ProgramSpec, build_environment
+from corex_node.process.watcher import Watcher
+from corex_shared.errors import CommandError
+
+if TYPE_CHECKING:
+    from corex_node.manager.manager import ProcessManager
+
+_log = structlog.get_logger()
+
+Ended = Callable[[Job, Outcome], None]
+Wrote = Callable[[Job, int, bytes], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What attempts need of the manager.
+
+    Attributes:
+        watcher: of children's descriptors.
+        executor: threads for built-ins that may wait.
+        environment: what programs inherit.
+        linger: see `Child`.
+        wrote: takes output of a program.
+        ended: takes the outcome, once.
+    """
+
+    watcher: Watcher
+    executor: Executor
+    environment: Environment
+    linger: float
+    wrote: Wrote
+    ended: Ended
+
+
+class ProgramExecution:
+    """A program in a child process."""
+
+    __slots__ = ("_around", "_child", "_job", "_spec")
+
+    def __init__(self, job: Job, spec: ProgramSpec, around: Surroundings) -> None:
+        """Prepare it."""
+        self._job = job
+        self._spec = spec
+        self._around = around
+        self._child = Child(around.watcher, self, around.linger)
+
+    @property
+    def pid(self) -> int:
+        """Process ID of the program."""
+        return self._child.pid
+
+    def start(self) -> None:
+        """Start the program.
+
+        Raises:
+            CommandError: it could not be started.
+        """
+        more = {b"COREX_JOB_ID": self._job.id.encode()}
+        env = build_environment(self._spec, self._around.environment, more)
+        self._child.start(self._spec, env)
+
+    def stop(self, grace: float) -> None:
+        """TERM to its group, KILL after `grace` seconds."""
+        self._child.stop(grace)
+
+    def signal(self, number: int) -> bool:
+        """Send a signal to its group."""
+        return self._child.signal(number)
+
+    def resume(self) -> None:
+        """Read its output on."""
+        self._child.resume()
+
+    def child_wrote(self, stream: int, data: bytes) -> bool:
+        """Pass output on."""
+        return self._around.wrote(self._job, stream, data)
+
+    def child_ended(self, status: ExitStatus) -> None:
+        """Pass the end on."""
+        self._around.ended(self._job, of_exit(status))
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a built-in may ask of its surroundings.
+
+    Attributes:
+        job: the job that it runs for.
+        manager: the manager of all jobs.
+    """
+
+    job: Job
+    manager: ProcessManager
+
+    def emit(self, level: int, text: str) -> None:
+        """Send a message of the job; may be called from any thread."""
+        self.manager.call_from_thread(self.manager.emit, self.job, level, text)
+
+
+class BuiltinExecution:
+    """A function of the agent."""
+
+    __slots__ = ("_around", "_call", "_done", "_future", "_job")
+
+    def __init__(self, job: Job, call: Callable[[], Any], around: Surroundings) -> None:
+        """Prepare it; `call` is the function with its arguments."""
+        self._job = job
+        self._call = call
+        self._around = around
+        self._future: asyncio.Future[Any] | None = None
+        self._done = False
+
+    @property
+    def pid(self) -> int:
+        """None: it is no process."""
+        return 0
+
+    def start(self) -> None:
+        """Call the function, where its kind says."""
+        kind = self._job.entry.kind
+        if kind is Kind.INLINE:
+            self._end(self._run_inline())
+            return
+        loop = asyncio.get_running_loop()
+        if kind is Kind.ASYNC:
+            self._future = loop.create_task(self._call())
+        else:
+            self._future = loop.run_in_executor(self._around.executor, self._call)
+        self._future.add_done_callback(self._finished)
+
+    def stop(self, grace: float) -> None:
+        """Cancel it. A thread cannot be stopped: what it still does has no result."""
+        del grace
+        if self._future is None or self._done:
+            return
+        self._future.cancel()
+        if self._job.entry.kind is Kind.THREAD:
+            self._end(of_error(CommandError("stopped")))
+
+    def signal(self, number: int) -> bool:
+        """A built-in takes no signal."""
+        del number
+        return False
+
+    def resume(self) -> None:
+        """A built-in is never held up."""
+
+    def _run_inline(self) -> Outcome:
+        try:
+            return of_answer(self._call())
+        except Exception as error:  # noqa: BLE001 - a built-in's error is its answer
+            return self._failed(error)
+
+    def _finished(self, future: asyncio.Future[Any]) -> None:
+        if self._done:
+            if not future.cancelled():
+                future.exception()  # it was stopped: nobody waits for what it says
+            return
+        if future.cancelled():
+            self._end(of_error(CommandError("stopped")))
+            return
+        error = future.exception()
+        if error is not None:
+            self._end(self._failed(error))
+            return
+        try:
+            outcome = of_answer(future.result())
+        except Exception as wrong:  # noqa: BLE001 - an answer without a form in JSON
+            outcome = self._failed(wrong)
+        self._end(outcome)
+
+    def _failed(self, error: BaseException) -> Outcome:
+        if not isinstance(error, CommandError):
+            _log.error(
+                "builtin.failed",
+                job=self._job.id,
+                command=self._job.command.command,
+                exc_info=(type(error), error, error.__traceback__),
+            )
+        return of_error(error)
+
+    def _end(self, outcome: Outcome) -> None:
+        if not self._done:
+            self._done = True
+            self._around.ended(self._job, outcome)

@@ -1,0 +1,149 @@
+"""One job: what was asked, where it stands, what it wrote so far.
+
+A job decides nothing; the `ProcessManager` does. Fields are written by the manager only, but for
+those of the output, which the running attempt feeds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from corex_node.manager.outcome import Outcome
+from corex_node.manager.registry import Entry
+from corex_node.manager.restarts import RestartPolicy
+from corex_node.process.chunks import LineChunks
+from corex_node.process.tail import Tail
+from corex_shared.models import Command
+from corex_shared.states import Level, Stage
+
+
+class Execution(Protocol):
+    """One attempt of a job, running."""
+
+    @property
+    def pid(self) -> int:
+        """Process ID, 0 for a built-in."""
+
+    def start(self) -> None:
+        """Begin; the end is told to the job's owner, perhaps before this returns.
+
+        Raises:
+            CommandError: it could not begin, and no end is told.
+        """
+
+    def stop(self, grace: float) -> None:
+        """End it: politely, then after `grace` seconds for certain."""
+
+    def signal(self, number: int) -> bool:
+        """Send a signal; False when it takes none."""
+
+    def resume(self) -> None:
+        """Read its output on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Which messages of a job anyone is to see as they come.
+
+    Attributes:
+        stream: all of them, on the job's own channel and log.
+        levels: those of these levels, on the node's log channel.
+    """
+
+    stream: bool
+    levels: frozenset[int]
+
+    def wants(self, level: int) -> bool:
+        """Whether a message of the level goes anywhere."""
+        return self.stream or level in self.levels
+
+
+class Output:
+    """What the attempts of one job write to one stream."""
+
+    __slots__ = ("chunks", "level", "tail")
+
+    def __init__(self, level: Level, kept: int) -> None:
+        """Keep the last `kept` bytes."""
+        self.level = level
+        self.tail = Tail(kept)
+        self.chunks: LineChunks | None = None
+
+
+class Job:
+    """One accepted command, from its claim to its result."""
+
+    __slots__ = (
+        "admitted",
+        "attempt_began",
+        "attempts",
+        "claimed_ms",
+        "command",
+        "control",
+        "demand",
+        "entry",
+        "execution",
+        "has_slot",
+        "id",
+        "last_ms",
+        "origin",
+        "partial_timer",
+        "policy",
+        "ready",
+        "run_timer",
+        "signalled",
+        "stage",
+        "started_ms",
+        "stderr",
+        "stdout",
+        "verdict",
+        "wait_timer",
+    )
+
+    def __init__(self, command: Command, entry: Entry, demand: Demand, origin: object) -> None:
+        """Make a job that nothing has happened to yet.
+
+        Args:
+            command: what was asked.
+            entry: the command in the registry.
+            demand: which messages are wanted.
+            origin: whatever the side that brought the command wants to find again.
+        """
+        self.command = command
+        self.id = command.job_id
+        self.entry = entry
+        self.demand = demand
+        self.origin = origin
+        self.stage = Stage.CLAIMED
+        self.control = False  # came by the control list: needs no slot
+        self.admitted = False  # Redis knows it: may be started
+        self.ready = False  # holds its queue, waits for a slot only
+        self.has_slot = False
+        self.claimed_ms = 0  # epoch ms
+        self.started_ms = 0  # epoch ms of the first start
+        self.last_ms = 0  # how long the last attempt took
+        self.attempts = 0
+        self.attempt_began = 0.0  # monotonic
+        self.execution: Execution | None = None
+        self.policy: RestartPolicy | None = None
+        self.verdict: Outcome | None = None  # asked for from outside; wins over what it says
+        self.signalled = 0  # last signal that a caller sent
+        self.run_timer: asyncio.TimerHandle | None = None
+        self.wait_timer: asyncio.TimerHandle | None = None
+        self.partial_timer: asyncio.TimerHandle | None = None
+        self.stdout: Output | None = None
+        self.stderr: Output | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process ID of the running attempt, 0 when there is none."""
+        return self.execution.pid if self.execution is not None else 0
+
+    def cancel_timers(self) -> None:
+        """Cancel whatever is to happen to it by itself."""
+        for timer in (self.run_timer, self.wait_timer, self.partial_timer):
+            if timer is not None:
+                timer.cancel()
+        self.run_timer = self.wait_timer = self.partial_timer = None

@@ -1,0 +1,71 @@
+"""How one attempt of a job ended, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from corex_node.process.exit_status import ExitStatus
+from corex_shared import codec
+from corex_shared.errors import CommandError
+from corex_shared.states import (
+    CODES,
+    EXIT_CODE_BASE,
+    SIGNAL_CODE_BASE,
+    JobState,
+    Level,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """State and code of an attempt, with what it answered."""
+
+    state: JobState
+    code: int
+    signal: int = 0
+    data: str = ""
+    level: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether the attempt succeeded."""
+        return self.state is JobState.SUCCESS
+
+
+def of_state(state: JobState, why: str = "") -> Outcome:
+    """Make the outcome of a state that has one code only, with a reason for people."""
+    if not why:
+        return Outcome(state, CODES[state])
+    return Outcome(state, CODES[state], data=codec.encode_data(why), level=Level.JSON)
+
+
+def of_rejection(why: str) -> Outcome:
+    """Make the outcome of a command that is not taken for what it says."""
+    return Outcome(JobState.REJECTED, 400, data=codec.encode_data(why), level=Level.JSON)
+
+
+def of_exit(status: ExitStatus) -> Outcome:
+    """Make the outcome of a process that nobody ended on purpose."""
+    if status.signal:
+        return Outcome(JobState.ERROR, SIGNAL_CODE_BASE + status.signal, status.signal)
+    if status.code:
+        return Outcome(JobState.ERROR, EXIT_CODE_BASE + status.code)
+    return Outcome(JobState.SUCCESS, 0)
+
+
+def of_answer(value: object) -> Outcome:
+    """Make the outcome of a built-in that returned.
+
+    Raises:
+        TypeError: the value has no form in JSON.
+    """
+    return Outcome(JobState.SUCCESS, 0, data=codec.encode_data(value), level=Level.JSON)
+
+
+def of_error(error: BaseException) -> Outcome:
+    """Make the outcome of a command that raised: its own code, or 500."""
+    if isinstance(error, CommandError):
+        code, text = error.code, str(error)
+    else:
+        code, text = 500, f"{type(error).__name__}: {error}"
+    return Outcome(JobState.ERROR, code, data=codec.encode_data(text), level=Level.JSON)

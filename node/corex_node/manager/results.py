@@ -1,0 +1,45 @@
+"""Job and outcome → JobResult."""
+
+from __future__ import annotations
+
+from corex_node.manager.jobs import Job
+from corex_node.manager.outcome import Outcome
+from corex_shared.models import Command, JobResult
+
+
+def result_of(job: Job, node: str, outcome: Outcome) -> JobResult:
+    """Make the result of a job that has ended."""
+    out, err = job.stdout, job.stderr
+    return JobResult(
+        id=job.id,
+        command=job.command.command,
+        node=node,
+        state=outcome.state,
+        code=outcome.code,
+        signal=outcome.signal,
+        data=outcome.data,
+        level=outcome.level,
+        streams=(out.tail.text() if out else "", err.tail.text() if err else ""),
+        starttime=job.started_ms,
+        time=job.last_ms,
+        queued=max(0, job.started_ms - job.claimed_ms) if job.started_ms else 0,
+        attempts=job.attempts,
+        tags=job.command.tags or [],
+        stdout_bytes=out.tail.total if out else 0,
+        stderr_bytes=err.tail.total if err else 0,
+        truncated=bool((out and out.tail.truncated) or (err and err.tail.truncated)),
+    )
+
+
+def result_unstarted(command: Command, node: str, outcome: Outcome) -> JobResult:
+    """Make the result of a command that no job was made of."""
+    return JobResult(
+        id=command.job_id,
+        command=command.command,
+        node=node,
+        state=outcome.state,
+        code=outcome.code,
+        data=outcome.data,
+        level=outcome.level,
+        tags=command.tags or [],
+    )

@@ -1,0 +1,271 @@
+"""Brings messages and results to Redis.
+
+* Takes messages and results from the process manager, at once and without waiting.
+* Writes all that waits in one round trip; while that is under way, the next batch gathers.
+* Repeats a batch, unchanged, until Redis has taken it. Results are never dropped; output is,
+  oldest first and counted, when Redis is away and more gathers than is to be held.
+* Holds the readers of output up when Redis is there but slower than the jobs.
+* Forgets a command (in the claimed hash) only when its result is known to be written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+import structlog
+
+from corex_node.backlog import Backlog, JobBacklog
+from corex_node.manager.jobs import Job
+from corex_node.patience import until_available
+from corex_node.records import Emission, Finish
+from corex_node.store import PRESENT, WRITTEN, NodeStore
+from corex_node.ticket import LogWindow, Ticket
+from corex_shared import codec
+from corex_shared.errors import StoreUnavailableError
+from corex_shared.models import JobResult, Message
+from corex_shared.states import Flag, Level
+
+_HINT_LIMIT = 8 * 1024
+"""Results up to this size travel in the inbox; of larger ones it has the ID only."""
+_MOST_RESULTS = 500
+"""Results written at once: one script may not hold up the server for long."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxLimits:
+    """Bounds in bytes, but for `retention_ms` (how long results live).
+
+    Attributes:
+        held: output that waits at most while Redis is away.
+        high: output that waits before jobs are held up.
+        log_bytes: kept of a job's log.
+        retention_ms: of results, states and logs after the end.
+    """
+
+    held: int
+    high: int
+    log_bytes: int
+    retention_ms: int
+
+
+@dataclass(slots=True)
+class _Ended:
+    """A result that waits to be written."""
+
+    ticket: Ticket
+    result: JobResult
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one round trip writes; never changed once it is made."""
+
+    emissions: list[Emission] = field(default_factory=list)
+    node_messages: list[bytes] = field(default_factory=list)
+    finishes: list[Finish] = field(default_factory=list)
+    released: list[str] = field(default_factory=list)
+    fields: list[str] = field(default_factory=list)  # of the finishes, to release next time
+
+
+class Outbox:
+    """The sink of a process manager that writes to Redis."""
+
+    def __init__(self, store: NodeStore, node: str, limits: OutboxLimits) -> None:
+        """Begin empty."""
+        self._store = store
+        self._node = node
+        self._limits = limits
+        self._backlog = Backlog()
+        self._ended: list[_Ended] = []
+        self._release: list[str] = []
+        self._undelivered: set[str] = set()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._away = False
+        self._held_up = False
+        self.on_relief: Callable[[], None] = lambda: None
+
+    # -- sink ---------------------------------------------------------------------------------
+
+    def message(self, job: Job, level: int, text: str) -> None:
+        """Take a message."""
+        self._backlog.add(job.id, cast("Ticket", job.origin), level, text)
+        if self._away and self._backlog.size > self._limits.held:
+            lost = self._backlog.shrink(self._limits.held)
+            _log.warning("output.dropped", characters=lost, node=self._node)
+        self._stir()
+
+    def congested(self) -> bool:
+        """Whether jobs are to be held up: Redis is there, and slower than they are."""
+        if self._away or self._backlog.size < self._limits.high:
+            return False
+        self._held_up = True
+        return True
+
+    def finished(self, job: Job, result: JobResult) -> None:
+        """Take the result of a job."""
+        self.settle(cast("Ticket", job.origin), result)
+
+    # -- for those who settle commands that never became jobs ----------------------------------
+
+    def settle(self, ticket: Ticket, result: JobResult) -> None:
+        """Take a result."""
+        self._ended.append(_Ended(ticket, result))
+        self._undelivered.add(result.id)
+        self._stir()
+
+    def release(self, fields: list[str]) -> None:
+        """Forget claimed commands whose result is written already."""
+        self._release += fields
+        self._stir()
+
+    def is_undelivered(self, job_id: str) -> bool:
+        """Whether a job's result still waits."""
+        return job_id in self._undelivered
+
+    @property
+    def backlog(self) -> int:
+        """Results that wait."""
+        return len(self._undelivered)
+
+    async def flushed(self) -> None:
+        """Return when nothing waits any more; the caller bounds the wait."""
+        await self._idle.wait()
+
+    # -- component ----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Write whatever comes; to be cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._backlog or self._ended or self._release:
+                batch = self._make_batch()
+                await self._write(batch)
+                self._relieve()
+            self._idle.set()
+
+    def _stir(self) -> None:
+        self._idle.clear()
+        self._wake.set()
+
+    def _relieve(self) -> None:
+        if self._held_up and self._backlog.size < self._limits.high // 2:
+            self._held_up = False
+            self.on_relief()
+
+    async def _write(self, batch: _Batch) -> None:
+        """Write a batch, as often as it takes."""
+        answers = await until_available(
+            lambda: self._store.settle(
+                batch.emissions,
+                batch.node_messages,
+                batch.finishes,
+                batch.released,
+                self._limits.retention_ms,
+            ),
+            self._gone,
+        )
+        if self._away:
+            self._away = False
+            _log.info("outbox.back", waiting=self.backlog)
+        self._conclude(batch, answers)
+
+    def _gone(self, error: StoreUnavailableError, _: float) -> None:
+        """Redis is away: jobs go on, and are no longer held up for it."""
+        if not self._away:
+            _log.warning("outbox.away", reason=str(error), waiting=self.backlog)
+        self._away = True
+        if self._held_up:
+            self._held_up = False
+            self.on_relief()
+
+    def _conclude(self, batch: _Batch, answers: list[int]) -> None:
+        for end, answer in zip(batch.finishes, answers, strict=True):
+            self._undelivered.discard(end.job_id)
+            if answer not in (WRITTEN, PRESENT):
+                _log.error("result.refused", job=end.job_id, answer=answer, state=end.state)
+        self._release += batch.fields
+
+    # -- batches ------------------------------------------------------------------------------
+
+    def _make_batch(self) -> _Batch:
+        batch = _Batch()
+        for job in self._backlog.take():
+            self._add_messages(batch, job)
+        ended, self._ended = self._ended[:_MOST_RESULTS], self._ended[_MOST_RESULTS:]
+        for end in ended:
+            batch.finishes.append(self._finish(end))
+            batch.fields.append(end.ticket.field)
+        batch.released, self._release = self._release, []
+        return batch
+
+    def _add_messages(self, batch: _Batch, job: JobBacklog) -> None:
+        ticket = job.ticket
+        numbered: list[tuple[int, bytes]] = []
+        for pending in job.take():
+            flags = Flag.STREAM if ticket.streams else 0
+            message = Message(
+                job.job_id,
+                self._node,
+                ticket.take_seq(),
+                pending.level,
+                flags,
+                pending.text,
+                pending.epoch,
+            )
+            payload = codec.encode(message, ticket.encoding)
+            if ticket.streams:
+                numbered.append((message.seq, payload))
+                self._window(ticket).append(len(payload))
+            if pending.level in ticket.levels:
+                batch.node_messages.append(payload)
+        if numbered:
+            batch.emissions.append(Emission(job.job_id, self._window(ticket).first, numbered))
+
+    def _window(self, ticket: Ticket) -> LogWindow:
+        if ticket.window is None:
+            ticket.window = LogWindow(self._limits.log_bytes)
+        return ticket.window
+
+    def _finish(self, end: _Ended) -> Finish:
+        ticket, result = end.ticket, end.result
+        payload = codec.encode(result, ticket.encoding)
+        hint = payload
+        if len(payload) > _HINT_LIMIT:
+            hint = codec.encode_id(result.id, ticket.encoding)
+        to_node_log = bool(ticket.levels)
+        message, seq = b"", ticket.seq
+        if ticket.streams or to_node_log:
+            message = self._last_message(ticket, result)
+        return Finish(
+            result.id,
+            ticket.reply_to,
+            payload,
+            result.state,
+            hint if ticket.reply_to else b"",
+            message,
+            seq,
+            ticket.streams,
+            to_node_log,
+        )
+
+    def _last_message(self, ticket: Ticket, result: JobResult) -> bytes:
+        flags = (Flag.STREAM if ticket.streams else 0) | (Flag.SUCCESS if result.ok else Flag.ERROR)
+        message = Message(
+            result.id,
+            self._node,
+            ticket.take_seq(),
+            result.level or Level.STDOUT,
+            flags,
+            result.data,
+            time.time_ns(),
+        )
+        return codec.encode(message, ticket.encoding)

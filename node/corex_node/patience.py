@@ -1,0 +1,45 @@
+"""Doing something on Redis as often as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import tenacity
+
+from corex_shared.errors import StoreUnavailableError
+
+T = TypeVar("T")
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+
+Told = Callable[[StoreUnavailableError, float], None]
+
+
+async def until_available(work: Callable[[], Awaitable[T]], told: Told | None = None) -> T:
+    """Do something that is harmless to repeat, until Redis has answered.
+
+    Pauses grow from 50 ms to 2 s, with jitter.
+
+    Args:
+        work: called for each try.
+        told: hears of each try that failed, and of the pause that follows, in seconds.
+
+    Raises:
+        CorexError: whatever `work` raises beside `StoreUnavailableError`.
+    """
+
+    def before_sleep(attempt: tenacity.RetryCallState) -> None:
+        error = attempt.outcome.exception() if attempt.outcome else None
+        pause = attempt.next_action.sleep if attempt.next_action else 0.0
+        if told is not None and isinstance(error, StoreUnavailableError):
+            told(error, pause)
+
+    async for attempt in tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(StoreUnavailableError),
+        wait=tenacity.wait_exponential_jitter(_FIRST_PAUSE, _LONGEST_PAUSE),
+        before_sleep=before_sleep,
+    ):
+        with attempt:
+            return await work()
+    raise AssertionError("it never gives up")

@@ -1,0 +1,261 @@
+"""Start a program with pipes, in a session of its own.
+
+Two ways with one outcome. `os.posix_spawn` is the fast one: one vfork, no interpreter state
+touched. It cannot change the directory, so a program with a directory of its own goes through
+`subprocess.Popen`, used for its fork alone. Neither closes descriptors one by one: every
+descriptor of the agent is made close-on-exec (PEP 446).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from corex_shared.errors import (
+    BadRequestError,
+    CommandError,
+    ForbiddenError,
+    InternalError,
+    NotFoundError,
+)
+
+# The interpreter ignores these, and what is ignored stays so across exec.
+_RESTORED_SIGNALS = [signal.SIGPIPE, signal.SIGXFSZ]
+_DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PRIVATE_PREFIX = b"COREX_"
+
+Environment = Mapping[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramSpec:
+    """A program to run.
+
+    Attributes:
+        argv: name (looked up in PATH) and arguments.
+        env: added to the agent's environment.
+        clear_env: whether `env` replaces it instead.
+        dir: working directory, None for the agent's.
+        stdin: what the program reads, None for nothing.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] | None = None
+    clear_env: bool = False
+    dir: str | None = None
+    stdin: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """A child just started: its ID and the agent's ends of its pipes (stdin None for none)."""
+
+    pid: int
+    pidfd: int
+    stdin: int | None
+    stdout: int
+    stderr: int
+
+
+def inherited_environment() -> dict[bytes, bytes]:
+    """The agent's environment as its children may see it: without the agent's own settings.
+
+    Those hold the address of Redis and its password.
+    """
+    return {
+        name: value for name, value in os.environb.items() if not name.startswith(_PRIVATE_PREFIX)
+    }
+
+
+def build_environment(spec: ProgramSpec, base: Environment, more: Environment) -> Environment:
+    """Put together what a program sees.
+
+    Args:
+        spec: the program.
+        base: environment of the agent.
+        more: names that are set whatever the others say.
+
+    Raises:
+        BadRequestError: a name or value in `env` that no environment can hold.
+    """
+    merged = {} if spec.clear_env else dict(base)
+    for name, value in (spec.env or {}).items():
+        if not name or "=" in name or "\0" in name or "\0" in value:
+            raise BadRequestError(
+                f"env: {name!r}: no '=' or NUL may be in a name, no NUL in a value"
+            )
+        merged[os.fsencode(name)] = os.fsencode(value)
+    merged.update(more)
+    return merged
+
+
+def find_program(name: str, env: Environment, directory: str | None) -> str:
+    """Find a program as a shell would, in the PATH of its own environment.
+
+    Raises:
+        BadRequestError: the name cannot be one.
+        NotFoundError: there is no such program.
+        ForbiddenError: there is one, and it must not be run.
+    """
+    if not name or "\0" in name:
+        raise BadRequestError("name: it is empty or holds a NUL")
+    if "/" in name:
+        folders = [""]
+    else:
+        folders = os.fsdecode(env.get(b"PATH", _DEFAULT_PATH)).split(":")
+    found: str | None = None
+    for folder in folders:
+        path = os.path.join(folder, name) if folder else name
+        seen = os.path.join(directory, path) if directory else path
+        if os.access(seen, os.X_OK) and not os.path.isdir(seen):
+            return path
+        if found is None and os.path.exists(seen):
+            found = path
+    if found is not None:
+        raise ForbiddenError(f"name: {found}: it may not be run")
+    raise NotFoundError(f"name: {name}: no such program")
+
+
+def check_directory(directory: str) -> None:
+    """See that a working directory can be entered.
+
+    Raises:
+        BadRequestError: it cannot be a path, or is not a directory.
+        NotFoundError: it does not exist.
+        ForbiddenError: it must not be entered.
+    """
+    if "\0" in directory:
+        raise BadRequestError("dir: it holds a NUL")
+    if not os.path.isdir(directory):
+        if os.path.exists(directory):
+            raise BadRequestError(f"dir: {directory}: not a directory")
+        raise NotFoundError(f"dir: {directory}: no such directory")
+    if not os.access(directory, os.X_OK):
+        raise ForbiddenError(f"dir: {directory}: it may not be entered")
+
+
+def spawn(spec: ProgramSpec, env: Environment) -> Spawned:
+    """Start a program.
+
+    Args:
+        spec: what to run; its own `env` is not looked at.
+        env: the whole environment.
+
+    Returns:
+        The child with its pipes, non-blocking on the agent's side; the caller owns them.
+
+    Raises:
+        CommandError: it could not be started, with the code that says why; nothing was started
+            and no descriptor is left open.
+    """
+    if any("\0" in argument for argument in spec.argv):
+        raise BadRequestError("args: an argument holds a NUL")
+    if spec.dir is not None:
+        check_directory(spec.dir)
+    path = find_program(spec.argv[0], env, spec.dir)
+    pipes = _Pipes(with_stdin=spec.stdin is not None)
+    try:
+        pid = _start(path, spec, env, pipes)
+        pidfd = _open_pidfd(pid)
+    except OSError as error:
+        pipes.close_ours()
+        raise _spawn_error(path, error) from error
+    finally:
+        pipes.close_theirs()
+    return Spawned(pid, pidfd, pipes.stdin, pipes.stdout, pipes.stderr)
+
+
+class _Pipes:
+    """Both ends of a child's standard streams while it is started."""
+
+    def __init__(self, with_stdin: bool) -> None:
+        self._open: list[int] = []
+        self.stdin: int | None = None
+        try:
+            if with_stdin:
+                self.child_stdin, self.stdin = self._pipe()
+                os.set_blocking(self.stdin, False)
+            else:
+                self.child_stdin = os.open(os.devnull, os.O_RDONLY)
+                self._open.append(self.child_stdin)
+            self.stdout, self.child_stdout = self._pipe()
+            self.stderr, self.child_stderr = self._pipe()
+        except OSError as error:
+            for fd in self._open:
+                os.close(fd)
+            raise InternalError(f"no pipe for the program: {error.strerror}") from error
+        os.set_blocking(self.stdout, False)
+        os.set_blocking(self.stderr, False)
+
+    def _pipe(self) -> tuple[int, int]:
+        ends = os.pipe()
+        self._open.extend(ends)
+        return ends
+
+    def close_theirs(self) -> None:
+        for fd in (self.child_stdin, self.child_stdout, self.child_stderr):
+            os.close(fd)
+
+    def close_ours(self) -> None:
+        for fd in (self.stdin, self.stdout, self.stderr):
+            if fd is not None:
+                os.close(fd)
+
+
+def _start(path: str, spec: ProgramSpec, env: Environment, pipes: _Pipes) -> int:
+    if spec.dir is not None:
+        return _start_in_directory(path, spec, env, pipes)
+    return os.posix_spawn(
+        path,
+        spec.argv,
+        env,
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, pipes.child_stdin, 0),
+            (os.POSIX_SPAWN_DUP2, pipes.child_stdout, 1),
+            (os.POSIX_SPAWN_DUP2, pipes.child_stderr, 2),
+        ],
+        setsid=True,
+        setsigmask=[],
+        setsigdef=_RESTORED_SIGNALS,
+    )
+
+
+def _start_in_directory(path: str, spec: ProgramSpec, env: Environment, pipes: _Pipes) -> int:
+    process = subprocess.Popen(
+        spec.argv,
+        executable=path,
+        env=env,
+        cwd=spec.dir,
+        stdin=pipes.child_stdin,
+        stdout=pipes.child_stdout,
+        stderr=pipes.child_stderr,
+        close_fds=False,
+        start_new_session=True,
+    )
+    process.returncode = 0  # it is reaped by its pidfd, never by this object
+    return process.pid
+
+
+def _open_pidfd(pid: int) -> int:
+    """Open the child's descriptor; without one it cannot be watched, so it is ended at once."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+
+
+def _spawn_error(path: str, error: OSError) -> CommandError:
+    text = f"{path}: {error.strerror}"
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return NotFoundError(text)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ForbiddenError(text)
+    if error.errno in (errno.E2BIG, errno.ENOEXEC, errno.ELOOP, errno.ENAMETOOLONG):
+        return BadRequestError(text)
+    return InternalError(text)

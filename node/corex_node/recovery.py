@@ -1,0 +1,77 @@
+"""What a predecessor of this agent left claimed is settled before anything new is claimed.
+
+* Claimed and not started: started now, in the order of the claims.
+* Running when the predecessor died: LOST, or run again if the command says so; unless its result
+  was written, then only the claim is forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from corex_node import inbound
+from corex_node.admission import Admission
+from corex_node.inbound import Inbound
+from corex_node.store import NodeStore
+from corex_node.ticket import Source
+from corex_shared.states import Stage
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """One entry of the claimed hash, taken apart."""
+
+    field: str
+    source: Source
+    number: int
+    payload: bytes
+    was: Stage
+
+
+def parse_entry(field: bytes, value: bytes) -> _Left | None:
+    """Take an entry apart; None when it is not of a form that an agent writes.
+
+    The forms are described in lua/claim.lua (`<prefix><number>` → payload) and lua/stage.lua
+    (`<job ID>` → `<stage> <node>/<number>`, newline, payload).
+    """
+    try:
+        for source in Source:
+            if field.startswith(source.value.encode()):
+                return _Left(field.decode(), source, int(field[1:]), value, Stage.CLAIMED)
+        header, _, payload = value.partition(b"\n")
+        stage, _, claim = header.decode().partition(" ")
+        number = int(claim.rpartition("/")[2])
+        return _Left(field.decode(), Source.COMMANDS, number, payload, Stage(stage))
+    except ValueError:
+        return None
+
+
+async def recover(store: NodeStore, admission: Admission, payload_limit: int) -> int:
+    """Settle all that is claimed; return how many commands that were.
+
+    Raises:
+        StoreError: Redis cannot be reached; nothing is lost, call again.
+        LeaseLostError: another agent serves the node.
+    """
+    found = await store.claimed()
+    left: list[_Left] = []
+    for field, value in found.items():
+        entry = parse_entry(field, value)
+        if entry is None:
+            _log.error("recovery.unreadable", field=field.decode("utf-8", "backslashreplace"))
+        else:
+            left.append(entry)
+    left.sort(key=lambda entry: entry.number)
+    if left:
+        await admission.admit([_inbound(entry, payload_limit) for entry in left])
+    return len(left)
+
+
+def _inbound(entry: _Left, payload_limit: int) -> Inbound:
+    return inbound.read(
+        entry.payload, entry.source, entry.number, payload_limit, entry.field, entry.was
+    )

@@ -1,0 +1,39 @@
+"""An agent as a program: signals, and an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+import structlog
+
+from corex_node.agent import Agent
+from corex_node.config import Config
+from corex_shared.errors import CorexError
+
+_log = structlog.get_logger()
+
+
+def serve(config: Config) -> int:
+    """Run an agent until SIGTERM or SIGINT.
+
+    Returns:
+        0 when it stopped in good order, else 1, the reason logged.
+    """
+    try:
+        asyncio.run(_serve(config))
+    except CorexError as error:
+        _log.error("node.failed", reason=str(error), kind=type(error).__name__)
+        return 1
+    return 0
+
+
+async def _serve(config: Config) -> None:
+    agent = Agent(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, agent.stop)
+    # Short runs of one thread keep the heartbeat's thread on time under load.
+    sys.setswitchinterval(0.001)
+    await agent.run()

@@ -1,0 +1,307 @@
+"""Everything that an agent says to Redis of its commands and jobs.
+
+Each method is one round trip, and harmless to repeat. (The lease is `lease_store`'s.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from corex_node.records import Acceptance, Emission, Filing, Finish, Rejection
+from corex_node.ticket import Source
+from corex_shared.connection import (
+    Endpoint,
+    execute_async,
+    load_scripts,
+    translated,
+)
+from corex_shared.errors import LeaseLostError, StoreRefusedError
+from corex_shared.keys import Keys
+from corex_shared.scripts import Argument, Call, script
+
+BLOCK_SECONDS = 20
+"""How long an agent waits for commands before it looks again."""
+INBOX_ENTRIES = 100_000
+INBOX_TTL_MS = 3_600_000
+REJECTED_TTL_MS = 7 * 24 * 3_600_000
+LOG_TTL_MS = 24 * 3_600_000
+"""When the log of a job that never ends may go."""
+_CLAIM_BYTES = 4 * 1024 * 1024
+"""Bytes after which one claim takes no further payload."""
+_SCAN_COUNT = 500
+
+WRITTEN, PRESENT, STALE, REFUSED = 1, 0, -1, -2
+
+_log = structlog.get_logger()
+
+
+class NodeStore:
+    """The Redis side of one agent."""
+
+    def __init__(self, endpoint: Endpoint, keys: Keys, node: str, incarnation: str) -> None:
+        """Make the clients; nothing is sent yet."""
+        self._keys = keys
+        self._node = node
+        self._incarnation = incarnation
+        self._client = endpoint.async_command()
+        self._waiting = {source: endpoint.async_blocking(BLOCK_SECONDS) for source in Source}
+        self._lists = {
+            Source.COMMANDS: keys.commands(node),
+            Source.CONTROL: keys.control(node),
+        }
+        self._claimed = keys.claimed(node)
+        self._presence = keys.presence(node)
+
+    async def prepare(self) -> None:
+        """Reach the server and make the scripts known.
+
+        Raises:
+            StoreError: it cannot be reached, or refuses scripts.
+        """
+        await load_scripts(self._client)
+
+    async def info(self) -> dict[str, Any]:
+        """Read the server's INFO.
+
+        Raises:
+            StoreError: it cannot be reached.
+        """
+        with translated():
+            answer: dict[str, Any] = await self._client.info()
+            return answer
+
+    async def claim(
+        self, source: Source, most: int, number: int, cap: int, *, block: bool
+    ) -> list[bytes] | None:
+        """Wait until a list is not empty, then claim from it.
+
+        Waiting and claiming are one round trip: the claim runs on the server as soon as the wait
+        is over.
+
+        Args:
+            source: the list.
+            most: commands to claim at most.
+            number: of the first claim.
+            cap: payloads larger than this are cut.
+            block: whether to wait.
+
+        Returns:
+            Payloads in order; None when this agent may not claim (quiet, or without the lease).
+
+        Raises:
+            StoreUnavailableError: payloads may have been claimed; `unfiled` finds them.
+        """
+        key = self._lists[source]
+        claim = script("claim").call(
+            [key, self._claimed, self._presence],
+            [self._incarnation, most, _CLAIM_BYTES, cap, source.value, number],
+        )
+        if not block:
+            return self._payloads((await execute_async(self._client, [claim]))[0])
+        wait: Call = ("BLMOVE", key, key, "LEFT", "LEFT", BLOCK_SECONDS)
+        return self._payloads((await execute_async(self._waiting[source], [wait, claim]))[1])
+
+    @staticmethod
+    def _payloads(answer: list[bytes] | None) -> list[bytes] | None:
+        return answer
+
+    async def admit(
+        self, acceptances: Sequence[Acceptance], filings: Sequence[Filing]
+    ) -> list[int]:
+        """Accept jobs and file their commands, in one round trip.
+
+        Returns:
+            For each acceptance 1 (accepted), 2 (had a result already) or 0 (the ID is another's).
+
+        Raises:
+            LeaseLostError: another agent serves the node now.
+        """
+        calls: list[Call] = []
+        if acceptances:
+            calls.append(self._accept(acceptances))
+        if filings:
+            calls.append(self._file(filings))
+        if not calls:
+            return []
+        replies = await execute_async(self._client, calls)
+        if filings:
+            self._check_lease(replies[-1])
+        answers: list[int] = replies[0] if acceptances else []
+        return answers
+
+    async def mark(self, filings: Sequence[Filing]) -> None:
+        """Write the stage of jobs that were filed before, for recovery and for clients.
+
+        Raises:
+            LeaseLostError: another agent serves the node now.
+        """
+        states = [self._keys.state(filing.job_id) for filing in filings]
+        stages: list[Argument] = [filing.stage for filing in filings]
+        seen = script("mark").call(states, [self._incarnation, *stages])
+        replies = await execute_async(self._client, [self._file(filings), seen])
+        self._check_lease(replies[0])
+
+    def _accept(self, acceptances: Sequence[Acceptance]) -> Call:
+        keys: list[str] = []
+        arguments: list[Argument] = [self._incarnation, self._node]
+        state, result = self._keys.state, self._keys.result
+        for job in acceptances:
+            keys += (state(job.job_id), result(job.job_id))
+            arguments += (job.claim, job.stage)
+        return script("accept").call(keys, arguments)
+
+    def _file(self, filings: Sequence[Filing]) -> Call:
+        arguments: list[Argument] = [self._incarnation]
+        for filing in filings:
+            arguments += (filing.field, filing.job_id, f"{filing.stage} {filing.claim}")
+        return script("stage").call([self._claimed, self._presence], arguments)
+
+    async def settle(
+        self,
+        emissions: Sequence[Emission],
+        node_messages: Sequence[bytes],
+        finishes: Sequence[Finish],
+        released: Sequence[str],
+        retention_ms: int,
+    ) -> list[int]:
+        """Write output and results, and forget the finished commands, in one round trip.
+
+        Args:
+            emissions: messages of jobs that stream.
+            node_messages: encoded messages for the node's log channel.
+            finishes: ended jobs; their earlier messages are in `emissions` or were written.
+            released: fields of the claimed hash that are done with.
+            retention_ms: how long results live.
+
+        Returns:
+            For each finish `WRITTEN`, `PRESENT` (there was a result), `STALE` (another
+            incarnation holds the job) or `REFUSED` (its keys are not ours).
+
+        Raises:
+            StoreUnavailableError: some or all may have been done.
+        """
+        calls = [self._emit(emission) for emission in emissions]
+        node_log = self._keys.node_log(self._node)
+        calls += [("PUBLISH", node_log, message) for message in node_messages]
+        at = len(calls)
+        if finishes:
+            calls.append(self._finish(finishes, retention_ms, node_log))
+        if released:
+            calls.append(
+                script("release").call(
+                    [self._claimed, self._presence], [self._incarnation, *released]
+                )
+            )
+        replies = await execute_async(self._client, calls, keep_refusals=True)
+        for reply in replies:
+            if isinstance(reply, StoreRefusedError):
+                _log.error("store.refused", reason=str(reply))
+        answer = replies[at] if finishes else []
+        return answer if isinstance(answer, list) else [REFUSED] * len(finishes)
+
+    def _emit(self, emission: Emission) -> Call:
+        arguments: list[Argument] = [
+            self._keys.stream(emission.job_id),
+            f"{emission.first_kept + 1}-0",
+            LOG_TTL_MS,
+        ]
+        for seq, payload in emission.messages:
+            arguments += (seq, payload)
+        return script("emit").call([self._keys.log(emission.job_id)], arguments)
+
+    def _finish(self, finishes: Sequence[Finish], retention_ms: int, node_log: str) -> Call:
+        keys: list[str] = []
+        arguments: list[Argument] = [
+            self._incarnation,
+            retention_ms,
+            node_log,
+            INBOX_ENTRIES,
+            INBOX_TTL_MS,
+        ]
+        of = self._keys
+        for end in finishes:
+            job = end.job_id
+            inbox = of.inbox(end.reply_to) if end.reply_to else ""
+            keys += (of.state(job), of.result(job), of.log(job), inbox)
+            channel = of.stream(job) if end.streams else ""
+            arguments += (
+                end.result,
+                end.state,
+                end.hint,
+                end.message,
+                end.seq,
+                channel,
+                int(end.to_node_log),
+            )
+        return script("finish").call(keys, arguments)
+
+    async def reject(self, rejections: Sequence[Rejection], kept: int) -> None:
+        """Move claimed payloads to the rejected list, which holds `kept` entries at most."""
+        arguments: list[Argument] = [kept, REJECTED_TTL_MS]
+        for rejection in rejections:
+            arguments += (rejection.field, rejection.job_id, rejection.claim, rejection.entry)
+        call = script("reject").call([self._keys.rejected(self._node), self._claimed], arguments)
+        await execute_async(self._client, [call])
+
+    async def tell_inbox(self, client: str, entries: Sequence[bytes]) -> None:
+        """Tell a client of results that no result key holds."""
+        key = self._keys.inbox(client)
+        await execute_async(
+            self._client,
+            [("RPUSH", key, *entries), ("PEXPIRE", key, INBOX_TTL_MS)],
+        )
+
+    async def forget(self, job_ids: Sequence[str]) -> None:
+        """Remove the state of jobs that go back to their list."""
+        states = [self._keys.state(job_id) for job_id in job_ids]
+        await execute_async(self._client, [script("forget").call(states, [self._incarnation])])
+
+    async def give_back(self, source: Source, fields: Sequence[str]) -> None:
+        """Put claimed commands back at the left of their list, in the order given.
+
+        Raises:
+            LeaseLostError: another agent serves the node now; the commands are its.
+        """
+        call = script("giveback").call(
+            [self._lists[source], self._claimed, self._presence], [self._incarnation, *fields]
+        )
+        self._check_lease((await execute_async(self._client, [call]))[0])
+
+    async def claimed(self) -> dict[bytes, bytes]:
+        """Read the whole claimed hash, in steps."""
+        found: dict[bytes, bytes] = {}
+        cursor = b"0"
+        while True:
+            call: Call = ("HSCAN", self._claimed, cursor, "COUNT", _SCAN_COUNT)
+            cursor, pairs = _scanned((await execute_async(self._client, [call]))[0])
+            found.update(pairs)
+            if cursor in (b"0", 0):
+                return found
+
+    async def go_quiet(self) -> None:
+        """Have every later claim refused, those that wait on the server included."""
+        call = script("lease").call(
+            [self._presence], [self._incarnation, BLOCK_SECONDS * 1000, "", "quiet", 1]
+        )
+        await execute_async(self._client, [call])
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for client in (self._client, *self._waiting.values()):
+            await client.aclose()
+
+    @staticmethod
+    def _check_lease(answer: int) -> None:
+        if answer < 0:
+            raise LeaseLostError("another agent serves the node")
+
+
+def _scanned(answer: Any) -> tuple[Any, dict[bytes, bytes]]:
+    """Read an answer of HSCAN, whose pairs redis-py gives as a map or, raw, as a flat list."""
+    cursor, pairs = answer
+    if isinstance(pairs, dict):
+        return cursor, pairs
+    return cursor, dict(zip(pairs[::2], pairs[1::2], strict=True))

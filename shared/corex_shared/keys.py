@@ -1,0 +1,95 @@
+"""Every Redis key and channel of corex, each as a function. Nothing else spells a key.
+
+The braces are Redis Cluster hash tags: keys with one tag live in one slot, so one script may
+change them together.
+
+==========================  ============  ============================  =======================
+key                         type          lives                         written by → read by
+==========================  ============  ============================  =======================
+`{node:<id>}:commands`      list          until taken                   anyone → node
+`{node:<id>}:control`       list          until taken                   anyone → node
+`{node:<id>}:claimed`       hash          until finished                node → node, reaper
+`{node:<id>}:presence`      hash          lease TTL, renewed            node → anyone
+`{node:<id>}:rejected`      list, capped  a week after the last         node → operators
+`{job:<id>}:state`          hash          until finished + retention    node → clients
+`{job:<id>}:result`         list of one   retention                     node → clients
+`{job:<id>}:log`            stream        retention                     node → clients
+`{job:<id>}:stream`         channel       –                             node → clients
+`log:<node>`                channel       –                             node → operators
+`nodes`                     zset          –                             node → anyone
+`{client:<id>}:inbox`       list          TTL, renewed by each result   node → client
+==========================  ============  ============================  =======================
+
+Every name is preceded by the namespace (`corex:` by default).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from corex_shared.identifiers import check_id
+
+DEFAULT_NAMESPACE = "corex"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one namespace. Identifiers given to its functions must be valid already."""
+
+    namespace: str = DEFAULT_NAMESPACE
+
+    def __post_init__(self) -> None:
+        """Refuse a namespace that is not an identifier.
+
+        Raises:
+            InvalidIdError: it is not.
+        """
+        check_id("namespace", self.namespace)
+
+    def commands(self, node: str) -> str:
+        """List of inbound commands of a node, taken from the left."""
+        return f"{self.namespace}:{{node:{node}}}:commands"
+
+    def control(self, node: str) -> str:
+        """List of commands that wait for nothing."""
+        return f"{self.namespace}:{{node:{node}}}:control"
+
+    def claimed(self, node: str) -> str:
+        """Hash of claimed and unfinished commands of a node (see lua/claim.lua)."""
+        return f"{self.namespace}:{{node:{node}}}:claimed"
+
+    def presence(self, node: str) -> str:
+        """Hash with a TTL: heartbeat and lease of a node."""
+        return f"{self.namespace}:{{node:{node}}}:presence"
+
+    def rejected(self, node: str) -> str:
+        """Capped list of payloads that a node could not take, newest first, each as JSON."""
+        return f"{self.namespace}:{{node:{node}}}:rejected"
+
+    def state(self, job: str) -> str:
+        """Hash of a job's node, stage and times."""
+        return f"{self.namespace}:{{job:{job}}}:state"
+
+    def result(self, job: str) -> str:
+        """List of exactly one: the result."""
+        return f"{self.namespace}:{{job:{job}}}:result"
+
+    def log(self, job: str) -> str:
+        """Capped stream of a job's messages; the entry of seq n has the ID `<n+1>-0`."""
+        return f"{self.namespace}:{{job:{job}}}:log"
+
+    def stream(self, job: str) -> str:
+        """Channel of a job's messages, live."""
+        return f"{self.namespace}:{{job:{job}}}:stream"
+
+    def node_log(self, node: str) -> str:
+        """Channel of the messages of a node that its log levels let through."""
+        return f"{self.namespace}:log:{node}"
+
+    def nodes(self) -> str:
+        """Sorted set: node ID → when it was last seen, in ms since the epoch."""
+        return f"{self.namespace}:nodes"
+
+    def inbox(self, client: str) -> str:
+        """List on which a client hears of finished jobs."""
+        return f"{self.namespace}:{{client:{client}}}:inbox"

@@ -1,0 +1,47 @@
+-- Make jobs of commands: each ID gets its state, unless it is in use or has a result.
+--
+-- KEYS     two for each job: its state hash, its result list
+-- ARGV[1]  incarnation that will hold the jobs
+-- ARGV[2]  node
+-- ARGV[3…] two for each job: its claim (a name for this one payload, the same whenever the
+--          payload is accepted again after a crash or a lost answer), its stage
+--
+-- Returns for each job: 1 accepted (also: accepted before, under the same claim),
+--         2 under the same claim, with a result already, 0 the ID belongs to another command
+--         (or its keys to somebody else: they are of another type).
+--
+-- Atomic because two nodes may be handed one ID at the same moment.
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+
+local function accept(state, result, claim, stage)
+  local owner = redis.call('HGET', state, 'claim')
+  local done = redis.call('EXISTS', result) == 1
+  if owner == claim then
+    if done then
+      return 2
+    end
+    redis.call('HSET', state, 'holder', ARGV[1], 'stage', stage)
+    return 1
+  end
+  if owner or done or redis.call('EXISTS', state) == 1 then
+    return 0
+  end
+  redis.call('HSET', state, 'node', ARGV[2], 'claim', claim, 'holder', ARGV[1],
+             'stage', stage, 'claimed', now)
+  return 1
+end
+
+local answers = {}
+for i = 1, #KEYS / 2 do
+  local ok, answer = pcall(accept, KEYS[2 * i - 1], KEYS[2 * i], ARGV[2 * i + 1], ARGV[2 * i + 2])
+  if not ok then
+    local text = type(answer) == 'table' and answer.err or tostring(answer)
+    if not string.find(text, 'WRONGTYPE', 1, true) then
+      error(answer)
+    end
+    answer = 0
+  end
+  answers[i] = answer
+end
+return answers

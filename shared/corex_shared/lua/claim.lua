@@ -1,0 +1,36 @@
+-- Claim commands: move payloads from the left of a list into the node's claimed hash.
+--
+-- KEYS[1]  list of commands
+-- KEYS[2]  claimed hash of the node
+-- KEYS[3]  presence hash of the node
+-- ARGV[1]  incarnation that asks
+-- ARGV[2]  how many at most
+-- ARGV[3]  bytes after which no further payload is taken
+-- ARGV[4]  size in bytes above which only the head of a payload is kept
+-- ARGV[5]  prefix of the fields ('@' commands, '!' control)
+-- ARGV[6]  number of the first field; the others count on from it
+--
+-- Returns the payloads in order; a false in their place when the node is quiet or the lease is
+-- not this incarnation's. The i-th payload stays in field <prefix><number + i - 1> of the hash,
+-- as it is, until lua/stage.lua files it under its job ID.
+--
+-- Atomic because a payload must never be outside Redis and remembered nowhere.
+local lease = redis.call('HMGET', KEYS[3], 'incarnation', 'quiet')
+if lease[1] ~= ARGV[1] or lease[2] == '1' then
+  return false
+end
+local most, budget, cap = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local number, taken = tonumber(ARGV[6]), {}
+while #taken < most and budget > 0 do
+  local payload = redis.call('LPOP', KEYS[1])
+  if not payload then
+    break
+  end
+  if #payload > cap then
+    payload = string.sub(payload, 1, cap)
+  end
+  budget = budget - #payload
+  redis.call('HSET', KEYS[2], ARGV[5] .. string.format('%.0f', number + #taken), payload)
+  taken[#taken + 1] = payload
+end
+return taken

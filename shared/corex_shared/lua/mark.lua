@@ -1,0 +1,17 @@
+-- Write the stage of jobs where clients look.
+--
+-- KEYS     state hash of each job
+-- ARGV[1]  incarnation that holds them
+-- ARGV[2…] stage of each job
+--
+-- Returns the number written; a job that another incarnation holds is left alone.
+--
+-- Atomic because the holder may change between the look and the write.
+local written = 0
+for i, state in ipairs(KEYS) do
+  if redis.call('HGET', state, 'holder') == ARGV[1] then
+    redis.call('HSET', state, 'stage', ARGV[i + 1])
+    written = written + 1
+  end
+end
+return written

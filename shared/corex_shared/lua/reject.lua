@@ -1,0 +1,34 @@
+-- Move claimed payloads that cannot be taken to the node's rejected list.
+--
+-- KEYS[1]  rejected list of the node
+-- KEYS[2]  claimed hash of the node
+-- ARGV[1]  entries kept
+-- ARGV[2]  ms after which an untouched list goes
+-- ARGV[3…] four for each payload: its field when it was claimed, the job ID under which it may
+--          have been filed meanwhile ('' for none), its claim, its entry for the list
+--
+-- Returns the number moved; a field that is gone was moved before.
+--
+-- Atomic because a payload must be in one of the two, once.
+local function take(field, job, claim)
+  if redis.call('HDEL', KEYS[2], field) == 1 then
+    return true
+  end
+  local filed = job ~= '' and redis.call('HGET', KEYS[2], job)
+  local header = filed and string.match(filed, '^[^\n]*')
+  if header and string.match(header, ' (.*)$') == claim then
+    return redis.call('HDEL', KEYS[2], job) == 1
+  end
+  return false
+end
+
+local moved = 0
+for i = 3, #ARGV, 4 do
+  if take(ARGV[i], ARGV[i + 1], ARGV[i + 2]) then
+    redis.call('LPUSH', KEYS[1], ARGV[i + 3])
+    moved = moved + 1
+  end
+end
+redis.call('LTRIM', KEYS[1], 0, tonumber(ARGV[1]) - 1)
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return moved

@@ -1,0 +1,45 @@
+"""The Lua scripts, by name; each file in `lua/` documents its keys, arguments and answer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+Argument = str | bytes | int
+Call = tuple[Argument, ...]
+"""One Redis command with its arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One script and the digest by which Redis knows it."""
+
+    name: str
+    text: bytes
+    sha: str
+
+    def call(self, keys: Sequence[str], arguments: Sequence[Argument]) -> Call:
+        """Make the command that runs the script on these keys."""
+        return ("EVALSHA", self.sha, len(keys), *keys, *arguments)
+
+
+def _read(name: str) -> Script:
+    text = files("corex_shared").joinpath("lua", f"{name}.lua").read_bytes()
+    # Redis names scripts by SHA-1; nothing here depends on its strength.
+    return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest())
+
+
+@cache
+def script(name: str) -> Script:
+    """Read a script of the `lua` folder by its name without ending."""
+    return _read(name)
+
+
+def all_scripts() -> list[Script]:
+    """Read every script of the `lua` folder."""
+    folder = files("corex_shared").joinpath("lua")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".lua"))
+    return [script(name.removesuffix(".lua")) for name in names]
