@@ -7,10 +7,11 @@ that each will have, before any of them starts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import cast
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from corex_node.clock import ServerClock
 from corex_node.inbound import Inbound
@@ -23,7 +24,7 @@ from corex_node.outbox import Outbox
 from corex_node.patience import until_available
 from corex_node.records import Acceptance, Filing, Rejection
 from corex_node.store import NodeStore
-from corex_node.ticket import Source
+from corex_node.ticket import Source, Ticket
 from corex_shared import codec
 from corex_shared.models import Command, JobResult
 from corex_shared.states import JobState, Stage
@@ -36,8 +37,7 @@ _SHOWN_OF_PAYLOAD = 4096
 _log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class _Admitted:
+class _Admitted(Struct):
     """One payload of a batch on its way.
 
     Exactly one of `job` (to be run) and `refusal` (its result already) is set, but for a payload
@@ -78,6 +78,11 @@ class Admission:
         self._clock = clock
         self._node_levels = node_levels
         self._rejected_kept = rejected_kept
+
+    def known_fields(self) -> set[str]:
+        """Fields of the claimed hash that belong to commands which were admitted."""
+        running = {cast("Ticket", job.origin).field for job in self._manager.jobs.values()}
+        return running | self._outbox.settling()
 
     async def admit(self, batch: Sequence[Inbound]) -> None:
         """Settle what becomes of each payload; jobs that can run are running afterwards.
@@ -159,7 +164,12 @@ class Admission:
 
     async def _tell_redis(self, items: list[_Admitted]) -> list[int]:
         acceptances = [self._acceptance(item) for item in items]
-        filings = [self._filing(item.inbound, item.job) for item in items if item.job is not None]
+        # What may be repeated needs no stage, and is gone before its ID would be looked for.
+        filings = [
+            self._filing(item.inbound, item.job)
+            for item in items
+            if item.job is not None and not item.job.entry.repeatable
+        ]
         return await until_available(lambda: self._store.admit(acceptances, filings))
 
     def _acceptance(self, item: _Admitted) -> Acceptance:
@@ -167,9 +177,7 @@ class Admission:
         return Acceptance(item.inbound.job_id or "", self._claim(item.inbound), stage)
 
     def _filing(self, inbound: Inbound, job: Job) -> Filing:
-        """File a command with its stage; one that may be repeated is never said to run."""
-        stage = Stage.CLAIMED if job.entry.repeatable else job.stage
-        return Filing(inbound.ticket.field, job.id, self._claim(inbound), stage)
+        return Filing(inbound.ticket.field, job.id, self._claim(inbound), job.stage)
 
     def _claim(self, inbound: Inbound) -> str:
         return inbound.ticket.claim(self._manager.node)
@@ -179,7 +187,8 @@ class Admission:
     def _settle(self, item: _Admitted, answer: int) -> None:
         ticket = item.inbound.ticket
         if item.job is not None and answer == _ACCEPTED:
-            ticket.field = item.job.id
+            if not item.job.entry.repeatable:
+                ticket.field = item.job.id
             self._manager.admit(item.job)
             return
         if item.job is not None:

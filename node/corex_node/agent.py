@@ -261,7 +261,9 @@ class Agent:
         intake.cancel()
         await asyncio.wait({intake}, timeout=limits.deliver)
         await self._bounded(
-            give_back_unstarted(self._store, self._manager), limits.deliver, "give back"
+            give_back_unstarted(self._store, self._manager, self._admission.known_fields()),
+            limits.deliver,
+            "give back",
         )
         await self._until(self._all_ended, limits.drain)
         self._manager.stop_all()

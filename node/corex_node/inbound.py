@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from corex_node.ticket import Source, Ticket, claimed_field
 from corex_shared import codec
@@ -12,8 +12,7 @@ from corex_shared.models import Command
 from corex_shared.states import Stage
 
 
-@dataclass(frozen=True, slots=True)
-class Inbound:
+class Inbound(Struct, frozen=True):
     """One claimed payload.
 
     Attributes:

@@ -109,7 +109,12 @@ class Intake:
         """Admit what was claimed by a call whose answer was lost."""
         prefix = self._source.value.encode()
         found = await self._store.claimed()
-        unfiled = sorted(int(field[1:]) for field in found if field.startswith(prefix))
+        known = self._admission.known_fields()
+        unfiled = sorted(
+            int(field[1:])
+            for field in found
+            if field.startswith(prefix) and field.decode() not in known
+        )
         if unfiled:
             _log.info("intake.adopted", source=self._source.name, count=len(unfiled))
             await self._admit(

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import structlog
+from msgspec import Struct
 
 from corex_node.backlog import Backlog, JobBacklog
 from corex_node.manager.jobs import Job
@@ -54,8 +55,7 @@ class OutboxLimits:
     retention_ms: int
 
 
-@dataclass(slots=True)
-class _Ended:
+class _Ended(Struct):
     """A result that waits to be written."""
 
     ticket: Ticket
@@ -85,6 +85,7 @@ class Outbox:
         self._ended: list[_Ended] = []
         self._release: list[str] = []
         self._undelivered: set[str] = set()
+        self._fields: set[str] = set()  # of the claimed hash, until they are known to be gone
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -119,16 +120,22 @@ class Outbox:
         """Take a result."""
         self._ended.append(_Ended(ticket, result))
         self._undelivered.add(result.id)
+        self._fields.add(ticket.field)
         self._stir()
 
     def release(self, fields: list[str]) -> None:
         """Forget claimed commands whose result is written already."""
         self._release += fields
+        self._fields.update(fields)
         self._stir()
 
     def is_undelivered(self, job_id: str) -> bool:
         """Whether a job's result still waits."""
         return job_id in self._undelivered
+
+    def settling(self) -> set[str]:
+        """Fields of the claimed hash that are there only until the outbox has removed them."""
+        return set(self._fields)
 
     @property
     def backlog(self) -> int:
@@ -193,6 +200,7 @@ class Outbox:
             if answer not in (WRITTEN, PRESENT):
                 _log.error("result.refused", job=end.job_id, answer=answer, state=end.state)
         self._release += batch.fields
+        self._fields.difference_update(batch.released)
 
     # -- batches ------------------------------------------------------------------------------
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Acceptance:
+class Acceptance(Struct, frozen=True):
     """A job to be accepted: its ID, its claim's name, the stage that clients see."""
 
     job_id: str
@@ -14,8 +13,7 @@ class Acceptance:
     stage: str
 
 
-@dataclass(frozen=True, slots=True)
-class Filing:
+class Filing(Struct, frozen=True):
     """A claimed command to be filed under its job ID, or one filed that has a new stage."""
 
     field: str
@@ -24,8 +22,7 @@ class Filing:
     stage: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(Struct, frozen=True):
     """A job's end, ready to be written; all payloads encoded, '' for what there is none of."""
 
     job_id: str
@@ -39,8 +36,7 @@ class Finish:
     to_node_log: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Emission:
+class Emission(Struct, frozen=True):
     """Messages of one job for its log and channel: (seq, payload), and the lowest seq kept."""
 
     job_id: str
@@ -48,8 +44,7 @@ class Emission:
     messages: list[tuple[int, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
+class Rejection(Struct, frozen=True):
     """A claimed payload that is not taken: where it is claimed, and its entry in the list."""
 
     field: str

@@ -26,7 +26,9 @@ class StartJournal:
         Raises:
             LeaseLostError: another agent serves the node; the jobs must not start.
         """
-        filings = [self._filing(job) for job in jobs]
+        filings = [self._filing(job) for job in jobs if not job.entry.repeatable]
+        if not filings:
+            return
         await until_available(lambda: self._store.mark(filings))
 
     def _filing(self, job: Job) -> Filing:

@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 
+from msgspec import Struct
+
 from corex_shared.codec import Encoding
 
 
@@ -41,8 +43,7 @@ class LogWindow:
             self.first += 1
 
 
-@dataclass(slots=True)
-class Ticket:
+class Ticket(Struct):
     """A claimed payload and how its answer goes back.
 
     Attributes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from msgspec import Struct
 
 from corex_node.manager.jobs import Job
 from corex_node.manager.outcome import Outcome, of_answer, of_error, of_exit
@@ -97,8 +98,7 @@ class ProgramExecution:
         self._around.ended(self._job, of_exit(status))
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """What a built-in may ask of its surroundings.
 
     Attributes:

@@ -7,8 +7,9 @@ those of the output, which the running attempt feeds.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from corex_node.manager.outcome import Outcome
 from corex_node.manager.registry import Entry
@@ -43,8 +44,7 @@ class Execution(Protocol):
         """Read its output on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(Struct, frozen=True):
     """Which messages of a job anyone is to see as they come.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from corex_node.process.exit_status import ExitStatus
 from corex_shared import codec
@@ -16,8 +16,7 @@ from corex_shared.states import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """State and code of an attempt, with what it answered."""
 
     state: JobState

@@ -13,7 +13,8 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from corex_shared.errors import (
     BadRequestError,
@@ -31,8 +32,7 @@ _PRIVATE_PREFIX = b"COREX_"
 Environment = Mapping[bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class ProgramSpec:
+class ProgramSpec(Struct, frozen=True):
     """A program to run.
 
     Attributes:
@@ -50,8 +50,7 @@ class ProgramSpec:
     stdin: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Spawned:
+class Spawned(Struct, frozen=True):
     """A child just started: its ID and the agent's ends of its pipes (stdin None for none)."""
 
     pid: int
@@ -104,9 +103,8 @@ def find_program(name: str, env: Environment, directory: str | None) -> str:
     if not name or "\0" in name:
         raise BadRequestError("name: it is empty or holds a NUL")
     if "/" in name:
-        folders = [""]
-    else:
-        folders = os.fsdecode(env.get(b"PATH", _DEFAULT_PATH)).split(":")
+        return name  # starting it will tell
+    folders = os.fsdecode(env.get(b"PATH", _DEFAULT_PATH)).split(":")
     found: str | None = None
     for folder in folders:
         path = os.path.join(folder, name) if folder else name
@@ -170,51 +168,56 @@ def spawn(spec: ProgramSpec, env: Environment) -> Spawned:
 
 
 class _Pipes:
-    """Both ends of a child's standard streams while it is started."""
+    """Both ends of a child's standard streams while it is started; no stdin is /dev/null."""
 
     def __init__(self, with_stdin: bool) -> None:
-        self._open: list[int] = []
+        self._theirs: list[int] = []
+        self._ours: list[int] = []
         self.stdin: int | None = None
+        self.child_stdin: int | None = None
         try:
+            self.stdout, self.child_stdout = self._pipe_to_us()
+            self.stderr, self.child_stderr = self._pipe_to_us()
             if with_stdin:
-                self.child_stdin, self.stdin = self._pipe()
-                os.set_blocking(self.stdin, False)
-            else:
-                self.child_stdin = os.open(os.devnull, os.O_RDONLY)
-                self._open.append(self.child_stdin)
-            self.stdout, self.child_stdout = self._pipe()
-            self.stderr, self.child_stderr = self._pipe()
+                self.child_stdin, self.stdin = os.pipe()
+                self._theirs.append(self.child_stdin)
+                self._ours.append(self.stdin)
         except OSError as error:
-            for fd in self._open:
-                os.close(fd)
+            self.close_theirs()
+            self.close_ours()
             raise InternalError(f"no pipe for the program: {error.strerror}") from error
-        os.set_blocking(self.stdout, False)
-        os.set_blocking(self.stderr, False)
+        for fd in self._ours:
+            os.set_blocking(fd, False)
 
-    def _pipe(self) -> tuple[int, int]:
-        ends = os.pipe()
-        self._open.extend(ends)
-        return ends
+    def _pipe_to_us(self) -> tuple[int, int]:
+        ours, theirs = os.pipe()
+        self._ours.append(ours)
+        self._theirs.append(theirs)
+        return ours, theirs
 
     def close_theirs(self) -> None:
-        for fd in (self.child_stdin, self.child_stdout, self.child_stderr):
+        for fd in self._theirs:
             os.close(fd)
 
     def close_ours(self) -> None:
-        for fd in (self.stdin, self.stdout, self.stderr):
-            if fd is not None:
-                os.close(fd)
+        for fd in self._ours:
+            os.close(fd)
 
 
 def _start(path: str, spec: ProgramSpec, env: Environment, pipes: _Pipes) -> int:
     if spec.dir is not None:
         return _start_in_directory(path, spec, env, pipes)
+    stdin: tuple[int, int, int] | tuple[int, int, str, int, int]
+    if pipes.child_stdin is None:
+        stdin = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+    else:
+        stdin = (os.POSIX_SPAWN_DUP2, pipes.child_stdin, 0)
     return os.posix_spawn(
         path,
         spec.argv,
         env,
         file_actions=[
-            (os.POSIX_SPAWN_DUP2, pipes.child_stdin, 0),
+            stdin,
             (os.POSIX_SPAWN_DUP2, pipes.child_stdout, 1),
             (os.POSIX_SPAWN_DUP2, pipes.child_stderr, 2),
         ],
@@ -230,7 +233,7 @@ def _start_in_directory(path: str, spec: ProgramSpec, env: Environment, pipes: _
         executable=path,
         env=env,
         cwd=spec.dir,
-        stdin=pipes.child_stdin,
+        stdin=subprocess.DEVNULL if pipes.child_stdin is None else pipes.child_stdin,
         stdout=pipes.child_stdout,
         stderr=pipes.child_stderr,
         close_fds=False,

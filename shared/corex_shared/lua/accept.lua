@@ -24,7 +24,7 @@ local function accept(state, result, claim, stage)
     redis.call('HSET', state, 'holder', ARGV[1], 'stage', stage)
     return 1
   end
-  if owner or done or redis.call('EXISTS', state) == 1 then
+  if owner or done then
     return 0
   end
   redis.call('HSET', state, 'node', ARGV[2], 'claim', claim, 'holder', ARGV[1],

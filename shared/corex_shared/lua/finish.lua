@@ -17,6 +17,8 @@
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 
+local inboxes = {}
+
 local function finish(state, result, log, inbox, at)
   local holder = redis.call('HGET', state, 'holder')
   if holder and holder ~= ARGV[1] then
@@ -32,8 +34,7 @@ local function finish(state, result, log, inbox, at)
   local message, channel = ARGV[at + 3], ARGV[at + 5]
   if inbox ~= '' then
     redis.call('RPUSH', inbox, ARGV[at + 2])
-    redis.call('LTRIM', inbox, '-' .. ARGV[4], -1)
-    redis.call('PEXPIRE', inbox, ARGV[5])
+    inboxes[inbox] = true
   end
   if ARGV[at + 6] == '1' then
     redis.call('PUBLISH', ARGV[3], message)
@@ -58,5 +59,9 @@ for i = 1, #KEYS / 4 do
     answer = -2
   end
   answers[i] = answer
+end
+for inbox in pairs(inboxes) do
+  redis.call('LTRIM', inbox, '-' .. ARGV[4], -1)
+  redis.call('PEXPIRE', inbox, ARGV[5])
 end
 return answers
