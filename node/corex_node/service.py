@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 
+import prctl
 import structlog
 
 from corex_node.agent import Agent
@@ -30,6 +31,8 @@ def serve(config: Config) -> int:
 
 
 async def _serve(config: Config) -> None:
+    # What a spawner that was killed leaves behind comes to us, and is ended.
+    prctl.set_child_subreaper(True)
     agent = Agent(config)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -196,3 +196,11 @@ class ServiceUnavailableError(CommandError):
     """Not now."""
 
     code = 503
+
+
+def error_of_code(code: int, text: str) -> CommandError:
+    """Make the error that has a code; `InternalError` for a code that none has."""
+    for kind in CommandError.__subclasses__():
+        if kind.code == code:
+            return kind(text)
+    return InternalError(text)

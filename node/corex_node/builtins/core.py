@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from corex_node.manager.executions import Context
-from corex_node.manager.registry import NoArguments, Registry
-from corex_node.process.spawn import ProgramSpec
+from corex_node.manager.registry import NoArguments, Program, Registry
+from corex_node.process.program import ProgramSpec
 from corex_shared.errors import BadRequestError
 from corex_shared.version import __version__
 
@@ -64,20 +64,20 @@ def commands(context: Context, _: NoArguments) -> dict[str, Any]:
     return schemas
 
 
-def system(arguments: SystemArguments) -> ProgramSpec:
+def system(arguments: SystemArguments) -> Program:
     """Run a program."""
-    return ProgramSpec(
+    spec = ProgramSpec(
         (arguments.name, *(arguments.args or ())),
         arguments.env,
         bool(arguments.clear_env),
         arguments.dir,
-        _stdin(arguments.stdin),
     )
+    return Program(spec, _stdin(arguments.stdin))
 
 
-def bash(arguments: BashArguments) -> ProgramSpec:
+def bash(arguments: BashArguments) -> Program:
     """Run a script with `sh`."""
-    return ProgramSpec(("sh", "-c", arguments.script), stdin=_stdin(arguments.stdin))
+    return Program(ProgramSpec(("sh", "-c", arguments.script)), _stdin(arguments.stdin))
 
 
 def _stdin(value: Any) -> bytes | None:

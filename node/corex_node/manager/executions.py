@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from corex_node.manager.jobs import Job
 from corex_node.manager.outcome import Outcome, of_answer, of_error, of_exit
-from corex_node.manager.registry import Kind
+from corex_node.manager.registry import Kind, Program
 from corex_node.process.child import Child
 from corex_node.process.exit_status import ExitStatus
-from corex_node.process.spawn import Environment, ProgramSpec, build_environment
+from corex_node.process.orphans import JOB_MARK
+from corex_node.process.spawner_pool import SpawnerPool
 from corex_node.process.watcher import Watcher
 from corex_shared.errors import CommandError
 
@@ -35,16 +36,16 @@ class Surroundings:
 
     Attributes:
         watcher: of children's descriptors.
+        spawners: start programs.
         executor: threads for built-ins that may wait.
-        environment: what programs inherit.
         linger: see `Child`.
         wrote: takes output of a program.
         ended: takes the outcome, once.
     """
 
     watcher: Watcher
+    spawners: SpawnerPool
     executor: Executor
-    environment: Environment
     linger: float
     wrote: Wrote
     ended: Ended
@@ -53,29 +54,28 @@ class Surroundings:
 class ProgramExecution:
     """A program in a child process."""
 
-    __slots__ = ("_around", "_child", "_job", "_spec")
+    __slots__ = ("_around", "_child", "_job", "_program")
 
-    def __init__(self, job: Job, spec: ProgramSpec, around: Surroundings) -> None:
+    def __init__(self, job: Job, program: Program, around: Surroundings) -> None:
         """Prepare it."""
         self._job = job
-        self._spec = spec
+        self._program = program
         self._around = around
-        self._child = Child(around.watcher, self, around.linger)
+        self._child = Child(around.watcher, around.spawners.choose(), self, around.linger)
 
     @property
     def pid(self) -> int:
-        """Process ID of the program."""
+        """Process ID of the program, 0 until it runs."""
         return self._child.pid
 
     def start(self) -> None:
-        """Start the program.
+        """Have the program started.
 
         Raises:
-            CommandError: it could not be started.
+            CommandError: it could not be.
         """
-        more = {b"COREX_JOB_ID": self._job.id.encode()}
-        env = build_environment(self._spec, self._around.environment, more)
-        self._child.start(self._spec, env)
+        spec = structs.replace(self._program.spec, marks={JOB_MARK: self._job.id})
+        self._child.start(spec, self._program.stdin)
 
     def stop(self, grace: float) -> None:
         """TERM to its group, KILL after `grace` seconds."""
@@ -93,8 +93,13 @@ class ProgramExecution:
         """Pass output on."""
         return self._around.wrote(self._job, stream, data)
 
-    def child_ended(self, status: ExitStatus) -> None:
+    def child_failed(self, error: CommandError) -> None:
+        """Pass the failure on."""
+        self._around.ended(self._job, of_error(error))
+
+    def child_ended(self, status: ExitStatus, survivors: int) -> None:
         """Pass the end on."""
+        self._job.survivors = survivors
         self._around.ended(self._job, of_exit(status))
 
 

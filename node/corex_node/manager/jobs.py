@@ -98,6 +98,7 @@ class Job:
         "started_ms",
         "stderr",
         "stdout",
+        "survivors",
         "verdict",
         "wait_timer",
     )
@@ -130,6 +131,7 @@ class Job:
         self.policy: RestartPolicy | None = None
         self.verdict: Outcome | None = None  # asked for from outside; wins over what it says
         self.signalled = 0  # last signal that a caller sent
+        self.survivors = 0  # processes of the last attempt that would not die
         self.run_timer: asyncio.TimerHandle | None = None
         self.wait_timer: asyncio.TimerHandle | None = None
         self.partial_timer: asyncio.TimerHandle | None = None

@@ -33,7 +33,7 @@ from corex_node.manager.queues import QueueTable
 from corex_node.manager.registry import Entry, Kind, Registry
 from corex_node.manager.restarts import RestartPolicy
 from corex_node.manager.results import result_of
-from corex_node.process.spawn import inherited_environment
+from corex_node.process.spawner_pool import SpawnerPool
 from corex_node.process.watcher import Watcher
 from corex_shared.errors import CommandError
 from corex_shared.models import Command, JobResult
@@ -95,11 +95,12 @@ class ProcessManager:
         self._wake = asyncio.Event()  # something became ready, or a slot free
         self._freed = asyncio.Event()  # for those who wait for capacity
         self._watcher = Watcher(self._loop)
+        self._spawners = SpawnerPool(self._watcher, self._loop.call_soon)
         self._executor = ThreadPoolExecutor(_BUILTIN_THREADS, "builtin")
         self._around = Surroundings(
             self._watcher,
+            self._spawners,
             self._executor,
-            inherited_environment(),
             limits.linger,
             self._output.wrote,
             self._ended,
@@ -331,6 +332,7 @@ class ProcessManager:
 
     async def close(self) -> None:
         """Give up threads and descriptors; no job is left."""
+        self._spawners.close()
         self._watcher.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
 

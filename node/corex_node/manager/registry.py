@@ -10,8 +10,9 @@ from enum import Enum
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
-from corex_node.process.spawn import ProgramSpec
+from corex_node.process.program import ProgramSpec
 from corex_shared.errors import BadRequestError, CorexError
 
 Function = Callable[..., Any]
@@ -22,7 +23,7 @@ _FIELD = re.compile(r"(?:missing required|unknown) field `([^`]*)`")
 class Kind(Enum):
     """How a command is run."""
 
-    PROGRAM = "program"  # the function returns the ProgramSpec of a process
+    PROGRAM = "program"  # the function returns the `Program` to run
     INLINE = "inline"  # plain function that never waits: called on the event loop
     THREAD = "thread"  # plain function that may wait: called in a thread
     ASYNC = "async"  # coroutine function
@@ -30,6 +31,13 @@ class Kind(Enum):
 
 class NoArguments(msgspec.Struct, forbid_unknown_fields=True):
     """Arguments of a command that takes none."""
+
+
+class Program(Struct, frozen=True):
+    """A program to run for a job, and what it reads (None for nothing)."""
+
+    spec: ProgramSpec
+    stdin: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +107,14 @@ class Registry:
 
     def program(
         self, name: str, arguments: type[msgspec.Struct]
-    ) -> Callable[[Callable[[Any], ProgramSpec]], Callable[[Any], ProgramSpec]]:
+    ) -> Callable[[Callable[[Any], Program]], Callable[[Any], Program]]:
         """Register, as a decorator, a function that tells which program to run.
 
         Raises:
             TakenNameError: the name is taken.
         """
 
-        def register(function: Callable[[Any], ProgramSpec]) -> Callable[[Any], ProgramSpec]:
+        def register(function: Callable[[Any], Program]) -> Callable[[Any], Program]:
             self._add(Entry(name, Kind.PROGRAM, arguments, function, False, False))
             return function
 

@@ -27,6 +27,7 @@ def result_of(job: Job, node: str, outcome: Outcome) -> JobResult:
         tags=job.command.tags or [],
         stdout_bytes=out.tail.total if out else 0,
         stderr_bytes=err.tail.total if err else 0,
+        survivors=job.survivors,
         truncated=bool((out and out.tail.truncated) or (err and err.tail.truncated)),
     )
 

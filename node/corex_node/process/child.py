@@ -1,6 +1,7 @@
-"""One child process: its pipes read and written, its end noticed, its group ended with it.
+"""One child process, as the agent sees it: its pipes read and written, its end noticed.
 
-All of it happens in callbacks of the `Watcher`: no task, no thread, nothing that waits.
+The process itself is a spawner's (see `spawner`). All of it happens in callbacks of the `Watcher`
+and of the spawner's link: no task, no thread, nothing that waits.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import os
 import signal
 from typing import Protocol
 
-from corex_node.process.exit_status import ExitStatus, reap
-from corex_node.process.spawn import Environment, ProgramSpec, spawn
-from corex_node.process.stop import kill_group, signal_group
+from corex_node.process.exit_status import ExitStatus
+from corex_node.process.pipes import Pipes
+from corex_node.process.program import ProgramSpec
+from corex_node.process.spawner_link import SpawnerLink
 from corex_node.process.watcher import WRITABLE, Watcher
+from corex_shared.errors import CommandError
 
 STDOUT = 1
 STDERR = 2
@@ -29,80 +32,93 @@ class ChildOwner(Protocol):
     def child_wrote(self, stream: int, data: bytes) -> bool:
         """Take output (stream 1 or 2); False asks for no more until `Child.resume`."""
 
-    def child_ended(self, status: ExitStatus) -> None:
-        """The child is reaped, all its output was passed on, its group is gone."""
+    def child_failed(self, error: CommandError) -> None:
+        """It could not be started, or was lost; nothing more is heard."""
+
+    def child_ended(self, status: ExitStatus, survivors: int) -> None:
+        """It has ended, all its output was passed on, and but for survivors nothing is left."""
 
 
 class Child:
-    """A running program. Made by `start`; every descriptor it opens it also closes."""
+    """A program. Every descriptor that `start` opens is closed at its end."""
 
     __slots__ = (
         "_linger",
         "_linger_timer",
+        "_link",
         "_loop",
+        "_number",
         "_outputs",
         "_owner",
         "_paused",
-        "_pidfd",
+        "_status",
         "_stdin",
         "_stdin_left",
         "_stop_timer",
+        "_stopped",
         "_watcher",
-        "ended",
-        "exited",
         "pid",
     )
 
-    def __init__(self, watcher: Watcher, owner: ChildOwner, linger: float) -> None:
+    def __init__(
+        self, watcher: Watcher, link: SpawnerLink, owner: ChildOwner, linger: float
+    ) -> None:
         """Prepare a child; nothing runs yet.
 
         Args:
             watcher: calls back when a descriptor is ready.
+            link: to the spawner that starts it.
             owner: hears of output and end.
             linger: seconds after the exit during which others that hold the pipes are heard.
         """
         self._loop = asyncio.get_running_loop()
         self._watcher = watcher
+        self._link = link
         self._owner = owner
         self._linger = linger
+        self._number = 0
         self._outputs: dict[int, int] = {}  # descriptor → stream, while open
         self._paused = False
-        self._pidfd = -1
         self._stdin: int | None = None
         self._stdin_left = memoryview(b"")
+        self._status: ExitStatus | None = None
         self._stop_timer: asyncio.TimerHandle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
-        self.pid = 0
-        self.exited = False
-        self.ended = False
+        self._stopped = False  # its end was asked for: nobody is heard any longer than it
+        self.pid = 0  # once it runs
 
-    def start(self, spec: ProgramSpec, env: Environment) -> None:
-        """Start the program.
+    def start(self, spec: ProgramSpec, stdin: bytes | None) -> None:
+        """Have the program started.
+
+        Args:
+            spec: what to run.
+            stdin: what it reads, None for nothing.
 
         Raises:
-            CommandError: it could not be started; there is nothing to clean up.
+            InternalError: there are no descriptors left; nothing more is heard.
         """
-        spawned = spawn(spec, env)
-        self.pid, self._pidfd = spawned.pid, spawned.pidfd
-        self._outputs = {spawned.stdout: STDOUT, spawned.stderr: STDERR}
-        self._watcher.add(spawned.pidfd, self._exited)
-        self._watch_output(spawned.stdout)
-        self._watch_output(spawned.stderr)
-        if spawned.stdin is not None:
-            self._stdin = spawned.stdin
-            self._stdin_left = memoryview(spec.stdin or b"")
+        pipes = Pipes(with_stdin=stdin is not None)
+        self._outputs = {pipes.stdout: STDOUT, pipes.stderr: STDERR}
+        self._watch_output(pipes.stdout)
+        self._watch_output(pipes.stderr)
+        self._number = self._link.start(self, spec, pipes.theirs, stdin is not None)
+        if pipes.stdin is not None:
+            self._stdin = pipes.stdin
+            self._stdin_left = memoryview(stdin or b"")
             self._writable()
             if self._stdin is not None:
                 self._watcher.add(self._stdin, self._writable, WRITABLE)
 
     def signal(self, number: int) -> bool:
         """Send a signal to the whole group; False when the child has exited."""
-        return not self.exited and signal_group(self.pid, number)
+        if self._status is not None:
+            return False
+        self._link.signal(self._number, number)
+        return True
 
     def stop(self, grace: float) -> None:
         """End it: TERM now, KILL after `grace` seconds (at once for 0)."""
-        if self.exited:
-            return
+        self._stopped = True
         if grace > 0:
             self.signal(signal.SIGTERM)
             if self._stop_timer is None:
@@ -112,8 +128,7 @@ class Child:
 
     def kill(self) -> None:
         """End it now."""
-        if not self.exited:
-            kill_group(self.pid)
+        self.signal(signal.SIGKILL)
 
     def resume(self) -> None:
         """Read on after the owner asked for no more."""
@@ -122,6 +137,41 @@ class Child:
         self._paused = False
         for fd in self._outputs:
             self._watch_output(fd)
+
+    # -- what the link tells ------------------------------------------------------------------
+
+    def started(self, pid: int) -> None:
+        """It runs."""
+        self.pid = pid
+
+    def failed(self, error: CommandError) -> None:
+        """It could not be started, or was lost."""
+        self._close()
+        self._owner.child_failed(error)
+
+    def exited(self, status: ExitStatus) -> None:
+        """The main process has exited: hear the rest, then have the group ended."""
+        self._status = status
+        if self._stop_timer is not None:
+            self._stop_timer.cancel()
+            self._stop_timer = None
+        self._close_stdin()
+        self.resume()
+        for fd in list(self._outputs):
+            self._drain(fd)
+        if self._outputs and not self._stopped:
+            self._linger_timer = self._loop.call_later(self._linger, self._end)
+        else:
+            self._end()
+
+    def ended(self, survivors: int) -> None:
+        """Nothing is left of it."""
+        status = self._status
+        if status is None:
+            raise RuntimeError(f"child {self._number} ended and has not exited")
+        self._owner.child_ended(status, survivors)
+
+    # -- pipes --------------------------------------------------------------------------------
 
     def _watch_output(self, fd: int) -> None:
         self._watcher.add(fd, lambda: self._readable(fd))
@@ -164,7 +214,7 @@ class Child:
         del self._outputs[fd]
         self._watcher.remove(fd)
         os.close(fd)
-        if self.exited and not self._outputs:
+        if not self._outputs and self._linger_timer is not None:
             self._end()
 
     def _writable(self) -> None:
@@ -187,43 +237,17 @@ class Child:
             self._stdin = None
             self._stdin_left = memoryview(b"")
 
-    def _exited(self) -> None:
-        """The main process has exited: hear the rest, then end the group.
-
-        It is not reaped yet: as long as it is a zombie, its ID, and so its group's, is its own.
-        """
-        if self.exited:
-            return
-        self.exited = True
-        self._watcher.remove(self._pidfd)
-        if self._stop_timer is not None:
-            self._stop_timer.cancel()
-            self._stop_timer = None
-        self._close_stdin()
-        if self._paused:
-            self.resume()
-        for fd in list(self._outputs):
-            self._drain(fd)
-        if not self.ended and self._outputs:
-            self._linger_timer = self._loop.call_later(self._linger, self._end)
-        elif not self.ended:
-            self._end()
-
     def _end(self) -> None:
-        """End what is left of the group, reap, close, tell the owner; once."""
-        if self.ended:
-            return
-        self.ended = True
-        if self._linger_timer is not None:
-            self._linger_timer.cancel()
-            self._linger_timer = None
-        kill_group(self.pid)
+        self._close()
+        self._link.end(self._number)
+
+    def _close(self) -> None:
+        for timer in (self._linger_timer, self._stop_timer):
+            if timer is not None:
+                timer.cancel()
+        self._linger_timer = self._stop_timer = None
+        self._close_stdin()
         for fd in list(self._outputs):
             self._watcher.remove(fd)
             os.close(fd)
         self._outputs.clear()
-        status = reap(self._pidfd)
-        os.close(self._pidfd)
-        if status is None:  # the descriptor said that it had exited
-            raise RuntimeError(f"process {self.pid} has not exited")
-        self._owner.child_ended(status)

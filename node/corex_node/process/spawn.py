@@ -1,9 +1,9 @@
-"""Start a program with pipes, in a session of its own.
+"""Start a program on pipes that are given, in a session of its own.
 
 Two ways with one outcome. `os.posix_spawn` is the fast one: one vfork, no interpreter state
 touched. It cannot change the directory, so a program with a directory of its own goes through
 `subprocess.Popen`, used for its fork alone. Neither closes descriptors one by one: every
-descriptor of the agent is made close-on-exec (PEP 446).
+descriptor here is close-on-exec (PEP 446).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from msgspec import Struct
-
+from corex_node.process.program import ProgramSpec
 from corex_shared.errors import (
     BadRequestError,
     CommandError,
@@ -27,56 +27,24 @@ from corex_shared.errors import (
 # The interpreter ignores these, and what is ignored stays so across exec.
 _RESTORED_SIGNALS = [signal.SIGPIPE, signal.SIGXFSZ]
 _DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PRIVATE_PREFIX = b"COREX_"
 
 Environment = Mapping[bytes, bytes]
 
 
-class ProgramSpec(Struct, frozen=True):
-    """A program to run.
+class Streams(NamedTuple):
+    """Descriptors that become the program's standard streams; no stdin is /dev/null."""
 
-    Attributes:
-        argv: name (looked up in PATH) and arguments.
-        env: added to the agent's environment.
-        clear_env: whether `env` replaces it instead.
-        dir: working directory, None for the agent's.
-        stdin: what the program reads, None for nothing.
-    """
-
-    argv: tuple[str, ...]
-    env: Mapping[str, str] | None = None
-    clear_env: bool = False
-    dir: str | None = None
-    stdin: bytes | None = None
-
-
-class Spawned(Struct, frozen=True):
-    """A child just started: its ID and the agent's ends of its pipes (stdin None for none)."""
-
-    pid: int
-    pidfd: int
-    stdin: int | None
     stdout: int
     stderr: int
+    stdin: int | None
 
 
-def inherited_environment() -> dict[bytes, bytes]:
-    """The agent's environment as its children may see it: without the agent's own settings.
-
-    Those hold the address of Redis and its password.
-    """
-    return {
-        name: value for name, value in os.environb.items() if not name.startswith(_PRIVATE_PREFIX)
-    }
-
-
-def build_environment(spec: ProgramSpec, base: Environment, more: Environment) -> Environment:
+def build_environment(spec: ProgramSpec, base: Environment) -> Environment:
     """Put together what a program sees.
 
     Args:
         spec: the program.
-        base: environment of the agent.
-        more: names that are set whatever the others say.
+        base: what it inherits.
 
     Raises:
         BadRequestError: a name or value in `env` that no environment can hold.
@@ -84,16 +52,17 @@ def build_environment(spec: ProgramSpec, base: Environment, more: Environment) -
     merged = {} if spec.clear_env else dict(base)
     for name, value in (spec.env or {}).items():
         if not name or "=" in name or "\0" in name or "\0" in value:
-            raise BadRequestError(
-                f"env: {name!r}: no '=' or NUL may be in a name, no NUL in a value"
-            )
+            raise BadRequestError(f"env: {name!r}: no = or NUL in a name, no NUL in a value")
         merged[os.fsencode(name)] = os.fsencode(value)
-    merged.update(more)
+    if spec.marks:
+        merged.update((os.fsencode(key), os.fsencode(text)) for key, text in spec.marks.items())
     return merged
 
 
 def find_program(name: str, env: Environment, directory: str | None) -> str:
     """Find a program as a shell would, in the PATH of its own environment.
+
+    A name with a slash is taken as it is: starting it will tell.
 
     Raises:
         BadRequestError: the name cannot be one.
@@ -103,7 +72,7 @@ def find_program(name: str, env: Environment, directory: str | None) -> str:
     if not name or "\0" in name:
         raise BadRequestError("name: it is empty or holds a NUL")
     if "/" in name:
-        return name  # starting it will tell
+        return name
     folders = os.fsdecode(env.get(b"PATH", _DEFAULT_PATH)).split(":")
     found: str | None = None
     for folder in folders:
@@ -136,90 +105,48 @@ def check_directory(directory: str) -> None:
         raise ForbiddenError(f"dir: {directory}: it may not be entered")
 
 
-def spawn(spec: ProgramSpec, env: Environment) -> Spawned:
+def spawn(spec: ProgramSpec, base: Environment, streams: Streams) -> int:
     """Start a program.
 
     Args:
-        spec: what to run; its own `env` is not looked at.
-        env: the whole environment.
+        spec: what to run.
+        base: environment that it inherits, unless it says otherwise.
+        streams: its standard streams; the caller still owns them.
 
     Returns:
-        The child with its pipes, non-blocking on the agent's side; the caller owns them.
+        Its process ID; it leads a session and a process group of that number.
 
     Raises:
-        CommandError: it could not be started, with the code that says why; nothing was started
-            and no descriptor is left open.
+        CommandError: it could not be started, with the code that says why; nothing was started.
     """
     if any("\0" in argument for argument in spec.argv):
         raise BadRequestError("args: an argument holds a NUL")
+    env = build_environment(spec, base)
     if spec.dir is not None:
         check_directory(spec.dir)
     path = find_program(spec.argv[0], env, spec.dir)
-    pipes = _Pipes(with_stdin=spec.stdin is not None)
     try:
-        pid = _start(path, spec, env, pipes)
-        pidfd = _open_pidfd(pid)
+        if spec.dir is not None:
+            return _start_in_directory(path, spec, env, streams)
+        return _start(path, spec, env, streams)
     except OSError as error:
-        pipes.close_ours()
         raise _spawn_error(path, error) from error
-    finally:
-        pipes.close_theirs()
-    return Spawned(pid, pidfd, pipes.stdin, pipes.stdout, pipes.stderr)
 
 
-class _Pipes:
-    """Both ends of a child's standard streams while it is started; no stdin is /dev/null."""
-
-    def __init__(self, with_stdin: bool) -> None:
-        self._theirs: list[int] = []
-        self._ours: list[int] = []
-        self.stdin: int | None = None
-        self.child_stdin: int | None = None
-        try:
-            self.stdout, self.child_stdout = self._pipe_to_us()
-            self.stderr, self.child_stderr = self._pipe_to_us()
-            if with_stdin:
-                self.child_stdin, self.stdin = os.pipe()
-                self._theirs.append(self.child_stdin)
-                self._ours.append(self.stdin)
-        except OSError as error:
-            self.close_theirs()
-            self.close_ours()
-            raise InternalError(f"no pipe for the program: {error.strerror}") from error
-        for fd in self._ours:
-            os.set_blocking(fd, False)
-
-    def _pipe_to_us(self) -> tuple[int, int]:
-        ours, theirs = os.pipe()
-        self._ours.append(ours)
-        self._theirs.append(theirs)
-        return ours, theirs
-
-    def close_theirs(self) -> None:
-        for fd in self._theirs:
-            os.close(fd)
-
-    def close_ours(self) -> None:
-        for fd in self._ours:
-            os.close(fd)
-
-
-def _start(path: str, spec: ProgramSpec, env: Environment, pipes: _Pipes) -> int:
-    if spec.dir is not None:
-        return _start_in_directory(path, spec, env, pipes)
+def _start(path: str, spec: ProgramSpec, env: Environment, streams: Streams) -> int:
     stdin: tuple[int, int, int] | tuple[int, int, str, int, int]
-    if pipes.child_stdin is None:
+    if streams.stdin is None:
         stdin = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
     else:
-        stdin = (os.POSIX_SPAWN_DUP2, pipes.child_stdin, 0)
+        stdin = (os.POSIX_SPAWN_DUP2, streams.stdin, 0)
     return os.posix_spawn(
         path,
         spec.argv,
         env,
         file_actions=[
             stdin,
-            (os.POSIX_SPAWN_DUP2, pipes.child_stdout, 1),
-            (os.POSIX_SPAWN_DUP2, pipes.child_stderr, 2),
+            (os.POSIX_SPAWN_DUP2, streams.stdout, 1),
+            (os.POSIX_SPAWN_DUP2, streams.stderr, 2),
         ],
         setsid=True,
         setsigmask=[],
@@ -227,30 +154,20 @@ def _start(path: str, spec: ProgramSpec, env: Environment, pipes: _Pipes) -> int
     )
 
 
-def _start_in_directory(path: str, spec: ProgramSpec, env: Environment, pipes: _Pipes) -> int:
+def _start_in_directory(path: str, spec: ProgramSpec, env: Environment, streams: Streams) -> int:
     process = subprocess.Popen(
         spec.argv,
         executable=path,
         env=env,
         cwd=spec.dir,
-        stdin=subprocess.DEVNULL if pipes.child_stdin is None else pipes.child_stdin,
-        stdout=pipes.child_stdout,
-        stderr=pipes.child_stderr,
+        stdin=subprocess.DEVNULL if streams.stdin is None else streams.stdin,
+        stdout=streams.stdout,
+        stderr=streams.stderr,
         close_fds=False,
         start_new_session=True,
     )
     process.returncode = 0  # it is reaped by its pidfd, never by this object
     return process.pid
-
-
-def _open_pidfd(pid: int) -> int:
-    """Open the child's descriptor; without one it cannot be watched, so it is ended at once."""
-    try:
-        return os.pidfd_open(pid)
-    except OSError:
-        os.killpg(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        raise
 
 
 def _spawn_error(path: str, error: OSError) -> CommandError:

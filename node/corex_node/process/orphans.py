@@ -1,0 +1,83 @@
+"""Processes whose parent has ended and that were handed to this one, their subreaper.
+
+See PR_SET_CHILD_SUBREAPER in prctl(2) and /proc/PID/task/TID/children in proc(5).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Collection
+from contextlib import suppress
+
+KILL_PATIENCE = 5.0
+"""Seconds within which killed processes are expected to be gone."""
+_KILL_POLL = 0.005
+
+JOB_MARK = "COREX_JOB_ID"
+"""Variable by which every process of a job is known, unless it took care to remove it."""
+
+
+def children() -> set[int]:
+    """Process IDs of this process's children, ended and unreaped ones included."""
+    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+        return {int(word) for word in file.read().split()}
+
+
+def job_of(pid: int) -> str | None:
+    """Tell the job of a process by the mark in its environment; None when it bears none."""
+    prefix = JOB_MARK.encode() + b"="
+    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+        for entry in file.read().split(b"\0"):
+            if entry.startswith(prefix):
+                return entry[len(prefix) :].decode("utf-8", "replace")
+    return None
+
+
+def end_orphans(jobs: Collection[str], ours: Collection[int]) -> int:
+    """Kill what jobs left behind, and what that leaves behind in turn; blocks until it is gone.
+
+    Args:
+        jobs: marks of the jobs.
+        ours: children that are nobody's orphans.
+
+    Returns:
+        How many would not die within some seconds.
+    """
+    deadline = 0.0
+    while True:
+        found = {pid for pid in children().difference(ours) if job_of(pid) in jobs}
+        left = end_children(found)
+        if not left:
+            return 0
+        now = time.monotonic()
+        deadline = deadline or now + KILL_PATIENCE
+        if now >= deadline:
+            return len(left)
+        time.sleep(_KILL_POLL)
+
+
+def end_all_children() -> None:
+    """Kill all children of this process, and what they leave behind; blocks until all are gone."""
+    deadline = time.monotonic() + KILL_PATIENCE
+    while end_children(children()) and time.monotonic() < deadline:
+        time.sleep(_KILL_POLL)
+
+
+def end_children(pids: Collection[int]) -> set[int]:
+    """Kill children and reap those that are gone; return the others.
+
+    A child that is not reaped keeps its number, so nobody else can be hit.
+    """
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return {pid for pid in pids if not reap_child(pid)}
+
+
+def reap_child(pid: int) -> bool:
+    """End the zombie of a child; False while it runs."""
+    with suppress(ChildProcessError):
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    return True

@@ -1,0 +1,268 @@
+"""The program that starts, signals and reaps the processes of jobs, beside the agent.
+
+Starting a program holds its parent up until the program's image is loaded, longer than all else
+that is done for a short job; so the agent leaves it to one or two of these. And it is the one that
+survives: when the agent dies, however it dies, the socket between them closes, and the spawner
+ends every process of every job. It is made subreaper, so that whatever a job leaves behind becomes
+its child and is found.
+
+Run by `spawner_link`, with the number of the socket's descriptor as its argument.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections import deque
+
+import prctl
+
+from corex_node.process.exit_status import exit_status, reap
+from corex_node.process.orphans import (
+    JOB_MARK,
+    children,
+    end_all_children,
+    end_orphans,
+    reap_child,
+)
+from corex_node.process.packets import (
+    End,
+    Ended,
+    Event,
+    Exited,
+    Failed,
+    Send,
+    Start,
+    Started,
+    receive_requests,
+    send_packet,
+)
+from corex_node.process.program import inherited_environment
+from corex_node.process.spawn import Streams, spawn
+from corex_node.process.stop import kill_group, signal_group
+from corex_shared.errors import CommandError
+
+_STARTS_AT_ONCE = 2
+"""Programs started before exits are looked at again."""
+_ENDING = frozenset({signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGQUIT})
+_SWEEP_EVERY = 1.0
+"""Seconds between two looks for orphans that have ended."""
+
+
+class _Child:
+    """A program that was started and is not ended yet."""
+
+    __slots__ = ("job", "number", "pid", "pidfd")
+
+    def __init__(self, number: int, pid: int, pidfd: int, job: str | None) -> None:
+        self.number = number
+        self.pid = pid
+        self.pidfd = pidfd
+        self.job = job
+
+
+class Spawner:
+    """Serves one agent until it is gone."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Serve the agent at the other end of a socket."""
+        self._sock = sock
+        self._sock.setblocking(False)
+        self._epoll = select.epoll()
+        self._epoll.register(sock.fileno(), select.EPOLLIN)
+        self._environment = inherited_environment()
+        self._children: dict[int, _Child] = {}
+        self._by_pidfd: dict[int, _Child] = {}
+        self._starts: deque[tuple[Start, Streams]] = deque()
+        self._events: list[Event] = []
+        self._waits_to_send = False
+        self._next_sweep = 0.0
+
+    def run(self) -> None:
+        """Serve; return when the agent is gone and no process of it is left."""
+        while self._turn():
+            pass
+        self._end_everything()
+
+    def _turn(self) -> bool:
+        wait = 0.0 if self._starts else self._time_to_sweep()
+        for fd, _ in self._epoll.poll(wait):
+            if fd != self._sock.fileno():
+                self._child_exited(fd)
+            elif not self._take_requests():
+                return False
+        for _ in range(min(_STARTS_AT_ONCE, len(self._starts))):
+            self._start(*self._starts.popleft())
+        if self._next_sweep and time.monotonic() >= self._next_sweep:
+            self._sweep()
+        return self._send_events()
+
+    # -- requests -----------------------------------------------------------------------------
+
+    def _take_requests(self) -> bool:
+        try:
+            received = receive_requests(self._sock)
+        except BlockingIOError:
+            return True
+        if received is None:
+            return False
+        requests, fds = received
+        for request in requests:
+            if isinstance(request, Start):
+                stdout, stderr = fds.pop(0), fds.pop(0)
+                stdin = fds.pop(0) if request.has_stdin else None
+                self._starts.append((request, Streams(stdout, stderr, stdin)))
+            elif isinstance(request, Send):
+                self._signal(request)
+            else:
+                self._end(request)
+        return True
+
+    def _start(self, request: Start, streams: Streams) -> None:
+        try:
+            pid = spawn(request.spec, self._environment, streams)
+            pidfd = _open_pidfd(pid)
+        except CommandError as error:
+            self._events.append(Failed(request.child, error.code, str(error)))
+        except OSError as error:
+            self._events.append(Failed(request.child, 500, str(error)))
+        else:
+            job = (request.spec.marks or {}).get(JOB_MARK)
+            child = _Child(request.child, pid, pidfd, job)
+            self._children[request.child] = self._by_pidfd[pidfd] = child
+            self._epoll.register(pidfd, select.EPOLLIN)
+            self._events.append(Started(request.child, pid))
+        finally:
+            for fd in streams:
+                if fd is not None:
+                    os.close(fd)
+
+    def _signal(self, request: Send) -> None:
+        child = self._children.get(request.child)
+        if child is not None:
+            signal_group(child.pid, request.signal)
+            return
+        for at, (start, streams) in enumerate(self._starts):
+            if start.child == request.child and request.signal in _ENDING:
+                # Not even started: there is nothing to be polite to.
+                del self._starts[at]
+                for fd in streams:
+                    if fd is not None:
+                        os.close(fd)
+                self._events.append(Exited(request.child, 0, request.signal))
+                return
+
+    # -- ends ---------------------------------------------------------------------------------
+
+    def _child_exited(self, pidfd: int) -> None:
+        child = self._by_pidfd.get(pidfd)
+        status = exit_status(pidfd) if child is not None else None
+        if child is not None and status is not None:
+            self._epoll.unregister(pidfd)
+            del self._by_pidfd[pidfd]
+            self._events.append(Exited(child.number, status.code, status.signal))
+
+    def _end(self, request: End) -> None:
+        """End the group while its number is kept by the zombie, then whatever left the group."""
+        child = self._children.pop(request.child, None)
+        survivors = 0
+        if child is not None:
+            kill_group(child.pid)
+            reap(child.pidfd)
+            os.close(child.pidfd)
+            if child.job is not None:
+                survivors = end_orphans({child.job}, self._pids())
+        self._events.append(Ended(request.child, survivors))
+
+    def _pids(self) -> set[int]:
+        return {child.pid for child in self._children.values()}
+
+    def _time_to_sweep(self) -> float:
+        """Seconds until orphans are looked for; for ever while there can be none."""
+        if not self._children:
+            return -1.0 if not self._next_sweep else _SWEEP_EVERY
+        if not self._next_sweep:
+            self._next_sweep = time.monotonic() + _SWEEP_EVERY
+        return max(0.0, self._next_sweep - time.monotonic())
+
+    def _sweep(self) -> None:
+        """End the zombies of orphans."""
+        orphans = children() - self._pids()
+        left = {pid for pid in orphans if not reap_child(pid)}
+        again = left or self._children
+        self._next_sweep = time.monotonic() + _SWEEP_EVERY if again else 0.0
+
+    def _end_everything(self) -> None:
+        """The agent is gone: no process that it started may survive it."""
+        for child in self._children.values():
+            kill_group(child.pid)
+        end_all_children()
+
+    def _send_events(self) -> bool:
+        while self._events:
+            batch = self._events[:256]
+            try:
+                send_packet(self._sock, batch, ())
+            except BlockingIOError:
+                self._wait_to_send(True)
+                return True
+            except OSError:
+                return False
+            del self._events[: len(batch)]
+        self._wait_to_send(False)
+        return True
+
+    def _wait_to_send(self, waits: bool) -> None:
+        if waits != self._waits_to_send:
+            self._waits_to_send = waits
+            events = select.EPOLLIN | (select.EPOLLOUT if waits else 0)
+            self._epoll.modify(self._sock.fileno(), events)
+
+
+def _open_pidfd(pid: int) -> int:
+    """Open a child's descriptor; without one it cannot be watched, so it is ended at once.
+
+    Raises:
+        OSError: there are no descriptors left; the child is gone.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        kill_group(pid)
+        os.waitpid(pid, 0)
+        raise
+
+
+def _settle_signals() -> None:
+    """Have programs begin with every signal at its default, whatever the agent began with.
+
+    What a terminal or a service manager sends is the agent's business: it is handled here by doing
+    nothing, not ignored, as what is ignored stays so in the programs.
+    """
+    for number in range(1, signal.SIGSYS + 1):
+        if number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _pass_over)
+        elif number not in (signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _pass_over(number: int, frame: object) -> None:
+    """Do nothing."""
+
+
+def main() -> None:
+    """Serve the agent at the socket whose descriptor is named on the command line."""
+    prctl.set_name("corex-spawner")
+    prctl.set_child_subreaper(True)
+    _settle_signals()
+    with socket.socket(fileno=int(sys.argv[1])) as sock:
+        sock.set_inheritable(False)  # it came through an exec; programs must not have it
+        Spawner(sock).run()
+
+
+if __name__ == "__main__":
+    main()
