@@ -46,9 +46,10 @@ def end_orphans(jobs: Collection[str], ours: Collection[int]) -> int:
         How many would not die within some seconds.
     """
     deadline = 0.0
+    left: set[int] = set()  # killed and not reaped; what is dead bears no mark any more
     while True:
-        found = {pid for pid in children().difference(ours) if job_of(pid) in jobs}
-        left = end_children(found)
+        left |= {pid for pid in children().difference(ours) if job_of(pid) in jobs}
+        left = end_children(left)
         if not left:
             return 0
         now = time.monotonic()
