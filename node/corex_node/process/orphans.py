@@ -45,18 +45,17 @@ def end_orphans(jobs: Collection[str], ours: Collection[int]) -> int:
     Returns:
         How many would not die within some seconds.
     """
-    deadline = 0.0
+    deadline = time.monotonic() + KILL_PATIENCE
     left: set[int] = set()  # killed and not reaped; what is dead bears no mark any more
     while True:
         left |= {pid for pid in children().difference(ours) if job_of(pid) in jobs}
-        left = end_children(left)
         if not left:
             return 0
-        now = time.monotonic()
-        deadline = deadline or now + KILL_PATIENCE
-        if now >= deadline:
+        left = end_children(left)
+        if left and time.monotonic() >= deadline:
             return len(left)
-        time.sleep(_KILL_POLL)
+        if left:
+            time.sleep(_KILL_POLL)
 
 
 def end_all_children() -> None:
