@@ -1,0 +1,155 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+from corex.core import WAIT_TIMEOUT
+from corex.effects import Plan
+from corex.gather import as_completed
+from corex.job import AsyncJob
+from corex.node import AsyncNode
+from corex.nodes import list_nodes
+from corex.settings import find_url, make_core
+from corex.submit import prepare, send
+from corex.ticket import Ticket
+from corex.transport.asynchronous import AsyncTransport
+from corex_shared.identifiers import check_id
+from corex_shared.models import Command, JobResult, NodeInfo
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """`Client` with coroutines. It belongs to one event loop.
+
+    Use it in an `async with` statement, or call `close`.
+
+    Attributes:
+        core: what its operations share; for code that runs plans of its own.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        namespace: str | None = None,
+        encoding: Literal["msgpack", "json"] = "msgpack",
+    ) -> None:
+        """Make a client.
+
+        Args:
+            url: where Redis is; else `COREX_URL`, else redis://127.0.0.1:6379/0.
+            namespace: the fleet's; else `COREX_NAMESPACE`, else "corex".
+            encoding: how commands are written; a job is answered in its command's encoding.
+
+        Raises:
+            ConfigError: one of them cannot be used.
+        """
+        self.core = make_core(namespace, encoding)
+        self._transport = AsyncTransport(find_url(url), self.core)
+
+    @property
+    def id(self) -> str:
+        """The client's ID: where its results are announced."""
+        return self.core.client_id
+
+    def node(self, node: str) -> AsyncNode:
+        """Take a node in hand; whether it exists is not asked.
+
+        Raises:
+            InvalidIdError: no node can have that ID.
+        """
+        return AsyncNode(self, node)
+
+    async def nodes(self) -> list[NodeInfo]:
+        """Read what is known of every node that was ever seen, by ID.
+
+        Raises:
+            StoreError: Redis cannot be reached.
+        """
+        return await self.perform(list_nodes(self.core))
+
+    def job(self, job: str) -> AsyncJob:
+        """Take any job in hand by its ID, whoever submitted it.
+
+        Raises:
+            InvalidIdError: no job can have that ID.
+        """
+        return AsyncJob(self, Ticket(check_id("job", job)))
+
+    async def submit(self, node: str, command: Command, *, control: bool = False) -> AsyncJob:
+        """Push one command; returns as soon as it is pushed. See `Client.submit`.
+
+        Raises:
+            DecodeError: a field of the command is wrong; the error names it.
+            StoreError: Redis cannot be reached.
+        """
+        ticket = prepare(self.core, node, command, control=control)
+        (sent,) = await self.perform(send(self.core, [ticket]))
+        return AsyncJob(self, sent, fresh=True)
+
+    async def submit_many(self, commands: Iterable[tuple[str, Command]]) -> list[AsyncJob]:
+        """Push many commands in few round trips, those of one node in their order.
+
+        Args:
+            commands: pairs of node ID and command.
+
+        Raises:
+            DecodeError: a field of a command is wrong; nothing was pushed.
+            StoreError: Redis cannot be reached; the error says how many were pushed.
+        """
+        tickets = [prepare(self.core, node, command) for node, command in commands]
+        sent = await self.perform(send(self.core, tickets))
+        return [AsyncJob(self, ticket, fresh=True) for ticket in sent]
+
+    async def as_completed(
+        self, jobs: Iterable[AsyncJob], timeout: float = WAIT_TIMEOUT
+    ) -> AsyncIterator[tuple[AsyncJob, JobResult]]:
+        """Give jobs and their results in the order in which they end.
+
+        Args:
+            jobs: jobs of this client.
+            timeout: seconds for all of them together.
+
+        Raises:
+            WaitTimeout: says how many are outstanding.
+        """
+        waiting: list[AsyncJob] = []
+        fresh = True
+        for job in jobs:
+            if job.known_result is not None:
+                yield job, job.known_result
+            else:
+                fresh = job.take_fresh() and fresh
+                waiting.append(job)
+        plan = as_completed(self.core, [job.ticket for job in waiting], timeout, fresh=fresh)
+        async with contextlib.aclosing(self.iterate(plan)) as items:
+            async for index, result in items:
+                yield waiting[index], waiting[index].note_result(result)
+
+    async def perform(self, plan: Plan[T]) -> T:
+        """Run a plan; for code with plans of its own."""
+        return await self._transport.perform(plan)
+
+    def iterate(self, plan: Plan[None]) -> AsyncGenerator[Any, None]:
+        """Run a plan, giving what it emits; for code with plans of its own."""
+        return self._transport.iterate(plan)
+
+    async def close(self) -> None:
+        """Close all connections. Jobs go on."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

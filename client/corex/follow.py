@@ -1,0 +1,210 @@
+"""Following the output of jobs as it appears.
+
+First subscribe, then read the log: what is published in between comes twice and is handed out
+once. A gap in the numbers is filled from the log. Nothing depends on the subscription alone: the
+logs of jobs that have been silent for a while are read, and their result keys looked at, so that
+a subscription that died unnoticed, or a job that publishes nothing, is no endless wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from corex.core import Core, Patience
+from corex.effects import Emit, Listen, Plan, Run, Subscribe
+from corex.streams import MessageOrder
+from corex.submit import send
+from corex.ticket import Ticket
+from corex_shared.codec import decode_message
+from corex_shared.errors import DecodeError, StoreUnavailableError
+from corex_shared.models import Message
+from corex_shared.scripts import Call
+
+SILENCE = 2.0
+"""Seconds after which a silent job is looked at."""
+SHORTEST_PAUSE = 0.2
+"""Seconds between two looks at silent jobs, at least."""
+PAGE = 200
+"""Messages read from a log at once."""
+
+
+def follow(core: Core, jobs: Sequence[str], timeout: float) -> Plan[None]:
+    """Emit the messages of jobs, each job's in order and from its first one.
+
+    Ends when the last message of each was emitted, or it has a result and no more messages.
+
+    Args:
+        core: the client's surroundings.
+        jobs: their IDs.
+        timeout: seconds for all of it.
+
+    Raises:
+        WaitTimeout: the jobs did not end in time.
+    """
+    patience = Patience(core, _name(jobs), timeout)
+    yield from _Following(core, jobs).run(patience, subscribed=False)
+
+
+def launch(core: Core, tickets: Sequence[Ticket], timeout: float) -> Plan[None]:
+    """Push prepared commands and emit the messages of their jobs, missing none.
+
+    Raises:
+        StoreError: Redis cannot be reached or refused; says what may have been pushed.
+        WaitTimeout: the jobs did not end in time.
+    """
+    jobs = [ticket.id for ticket in tickets]
+    patience = Patience(core, _name(jobs), timeout)
+    following = _Following(core, jobs)
+    yield Subscribe(following.channels())
+    yield from send(core, tickets)
+    yield from following.run(patience, subscribed=True)
+
+
+def read_log(core: Core, job: str) -> Plan[None]:
+    """Emit the messages that are in a job's log now."""
+    order = MessageOrder(job)
+    yield from _read_log(core, order)
+
+
+def _name(jobs: Sequence[str]) -> str:
+    return f"end of job {jobs[0]}" if len(jobs) == 1 else f"end of {len(jobs)} jobs"
+
+
+class _Following:
+    """The jobs that have not ended.
+
+    Tasks: pass live messages on in order; fill gaps; look at silent jobs; subscribe again after
+    a loss of the connection.
+    """
+
+    def __init__(self, core: Core, jobs: Sequence[str]) -> None:
+        self._core = core
+        self._open = {job: MessageOrder(job) for job in jobs}
+        self._heard = dict.fromkeys(jobs, core.clock())
+        self._next_check = core.clock() + SILENCE
+
+    def channels(self) -> list[str]:
+        """Channels of the jobs that have not ended."""
+        return [self._core.keys.stream(job) for job in self._open]
+
+    def run(self, patience: Patience, *, subscribed: bool) -> Plan[None]:
+        """Emit until all have ended."""
+        while self._open:
+            try:
+                if not subscribed:
+                    yield Subscribe(self.channels())
+                    subscribed = True
+                    for order in list(self._open.values()):
+                        yield from _read_log(self._core, order)
+                        self._drop_if_ended(order)
+                    patience.succeeded()
+                    continue
+                if not patience.left:
+                    raise patience.timeout()
+                subscribed = yield from self._hear(patience.left)
+            except StoreUnavailableError as error:
+                subscribed = False
+                yield patience.failed(error)
+
+    def _hear(self, left: float) -> Plan[bool]:
+        """Listen once, and look at silent jobs when it is time.
+
+        Returns:
+            Whether the subscription can be trusted.
+        """
+        clock = self._core.clock
+        pause = min(left, max(0.0, self._next_check - clock()))
+        for payload in (yield Listen(pause)):
+            yield from self._take(payload)
+        now = clock()
+        if now < self._next_check:
+            return True
+        silent = [job for job in self._open if now - self._heard[job] >= SILENCE]
+        self._heard.update(dict.fromkeys(silent, now))
+        missed = yield from self._look_at(silent)
+        soonest = min((self._heard[job] for job in self._open), default=now) + SILENCE
+        self._next_check = max(soonest, now + SHORTEST_PAUSE)
+        return not missed
+
+    def _take(self, payload: bytes) -> Plan[None]:
+        try:
+            message = decode_message(payload)
+        except DecodeError:
+            return  # whoever may publish can publish junk
+        order = self._open.get(message.job)
+        if order is None:
+            return
+        self._heard[message.job] = self._core.clock()
+        order.add(message)
+        if order.gap is not None:
+            yield from _read_log(self._core, order)
+        yield from _emit(order)
+        self._drop_if_ended(order)
+
+    def _look_at(self, jobs: Sequence[str]) -> Plan[bool]:
+        """Look at the logs and result keys of jobs.
+
+        Returns:
+            Whether a log had messages that the subscription did not bring.
+        """
+        if not jobs:
+            return False
+        keys = self._core.keys
+        calls: list[Call] = []
+        for job in jobs:
+            calls += [_page(self._core, self._open[job]), ("LLEN", keys.result(job))]
+        replies: list[Any] = yield Run(calls)
+        missed = False
+        for job, entries, done in zip(jobs, replies[::2], replies[1::2], strict=True):
+            order = self._open[job]
+            before = order.expected
+            yield from _take_entries(order, entries)
+            missed = missed or order.expected > before
+            if done and not order.ended:
+                # It may have ended between the two looks; after this nothing more comes.
+                yield from _read_log(self._core, order)
+                order.ended = True
+            self._drop_if_ended(order)
+        return missed
+
+    def _drop_if_ended(self, order: MessageOrder) -> None:
+        if order.ended:
+            self._open.pop(order.job, None)
+
+
+def _page(core: Core, order: MessageOrder) -> Call:
+    return ("XRANGE", core.keys.log(order.job), f"{order.expected + 1}-0", "+", "COUNT", PAGE)
+
+
+def _read_log(core: Core, order: MessageOrder) -> Plan[None]:
+    """Emit what the log has from the expected message on."""
+    while not order.ended:
+        (entries,) = yield Run([_page(core, order)])
+        yield from _take_entries(order, entries)
+        if len(entries) < PAGE:
+            break
+
+
+def _take_entries(order: MessageOrder, entries: Sequence[Any]) -> Plan[None]:
+    for _, fields in entries:
+        message = _decode_entry(fields)
+        if message is not None:
+            order.add(message)
+    # What the log does not have before these is lost: it is written before it is published.
+    if entries or order.gap is not None:
+        order.give_up_gap()
+    yield from _emit(order)
+
+
+def _decode_entry(fields: Any) -> Message | None:
+    payload = fields.get(b"m")
+    try:
+        return decode_message(payload) if payload is not None else None
+    except DecodeError:
+        return None
+
+
+def _emit(order: MessageOrder) -> Plan[None]:
+    for message in order.ready():
+        yield Emit(message)

@@ -1,0 +1,170 @@
+"""Ending a job.
+
+A command that its node has not claimed is taken off the list again, and its result written here,
+as nobody else will. A claimed one is ended by its node, which is asked over the list of commands
+that wait for nothing. In this order nothing falls between: what is no longer in the list has been
+claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from corex.core import Core, Patience
+from corex.effects import Plan, Run, Sleep
+from corex.gather import as_completed
+from corex.results import peek, wait
+from corex.submit import prepare, send
+from corex.ticket import Ticket
+from corex_shared.codec import decode_command, encode
+from corex_shared.errors import WaitTimeout
+from corex_shared.models import Command, JobResult, Message
+from corex_shared.scripts import script
+from corex_shared.states import CODES, Flag, JobState, Level
+
+RETENTION_MS = 300_000
+"""How long a result written here is kept."""
+INBOX_ENTRIES = 100_000
+INBOX_MS = 300_000
+
+_AGAIN = 0.1
+"""Seconds before a node is asked again that did not know the job yet."""
+_WHY = "killed before it was started\n"
+
+
+def kill(core: Core, ticket: Ticket, signal: int, timeout: float) -> Plan[bool]:
+    """End a job.
+
+    Args:
+        core: the client's surroundings.
+        ticket: the job.
+        signal: number of the signal its processes get.
+        timeout: seconds.
+
+    Returns:
+        True when it was withdrawn or its node has sent the signal; False when it has ended
+        already or nobody knows it.
+
+    Raises:
+        WaitTimeout: its node did not answer in time.
+    """
+    patience = Patience(core, f"kill of job {ticket.id}", timeout)
+    if ticket.payload and (yield from withdraw(core, ticket)):
+        return True
+    node = ticket.node or (yield from _node_of(core, ticket.id))
+    while node:
+        if (yield from peek(core, ticket.id)) is not None and ticket.key_counts:
+            return False
+        if (yield from _ask(core, node, ticket.id, signal, patience)):
+            return True
+        # Claimed a moment ago and not in the node's table yet, or given back, or ended.
+        if ticket.payload and (yield from withdraw(core, ticket)):
+            return True
+        if not (yield from _is_open(core, ticket.id)):
+            return False
+        if not patience.left:
+            raise patience.timeout()
+        yield Sleep(min(_AGAIN, patience.left))
+    return False
+
+
+def withdraw(core: Core, ticket: Ticket) -> Plan[bool]:
+    """Take an unclaimed command off its list and write its result.
+
+    Returns:
+        Whether it was there.
+    """
+    (removed,) = yield Run([("LREM", ticket.queue_key, 0, ticket.payload)])
+    if not removed:
+        return False
+    command, encoding = decode_command(ticket.payload, core.limit)
+    node = ticket.node or ""
+    result = JobResult(
+        id=ticket.id,
+        command=command.command,
+        node=node,
+        state=JobState.KILLED,
+        code=CODES[JobState.KILLED],
+        critical=_WHY.strip(),
+        tags=command.tags or [],
+    )
+    flags = Flag.ERROR | Flag.STREAM
+    epoch = core.now_ms() * 1_000_000
+    last = Message(ticket.id, node, 0, Level.WARNING, flags, _WHY, epoch)
+    keys = core.keys
+    payload = encode(result, encoding)
+    yield Run(
+        [
+            script("finish").call(
+                [keys.state(ticket.id), keys.result(ticket.id), keys.log(ticket.id), ""],
+                [
+                    core.client_id,
+                    RETENTION_MS,
+                    keys.node_log(node),
+                    INBOX_ENTRIES,
+                    INBOX_MS,
+                    payload,
+                    result.state.value,
+                    "",
+                    encode(last, encoding),
+                    last.seq,
+                    keys.stream(ticket.id) if command.stream else "",
+                    "0",
+                ],
+            )
+        ]
+    )
+    # In a step of its own: the inbox is in another slot of a cluster than the job.
+    inbox = keys.inbox(command.reply_to or core.client_id)
+    yield Run([("RPUSH", inbox, payload), ("PEXPIRE", inbox, INBOX_MS)])
+    return True
+
+
+def _node_of(core: Core, job: str) -> Plan[str]:
+    (node,) = yield Run([("HGET", core.keys.state(job), "node")])
+    return node.decode() if node else ""
+
+
+def _is_open(core: Core, job: str) -> Plan[bool]:
+    state, result = yield Run([("EXISTS", core.keys.state(job)), ("EXISTS", core.keys.result(job))])
+    return bool(state) and not result
+
+
+def _ask(core: Core, node: str, job: str, signal: int, patience: Patience) -> Plan[bool]:
+    """Ask a node to kill a job.
+
+    Raises:
+        WaitTimeout: it did not answer in time.
+    """
+    command = Command("job.kill", {"id": job, "signal": signal})
+    (ticket,) = yield from send(core, [prepare(core, node, command, control=True)])
+    try:
+        result = yield from wait(core, ticket, patience.left, fresh=True)
+    except WaitTimeout as error:
+        yield Run([("LREM", ticket.queue_key, 0, ticket.payload)])
+        raise patience.timeout() from error
+    return result.ok and result.data == "true"
+
+
+def kill_many(core: Core, tickets: Sequence[Ticket], timeout: float) -> Plan[None]:
+    """End jobs of this client, whatever their stage, and see them end.
+
+    Emits `(index, result)` for each as `corex.gather.as_completed` does.
+
+    Args:
+        core: the client's surroundings.
+        tickets: the jobs.
+        timeout: seconds for all of it.
+
+    Raises:
+        WaitTimeout: some have not ended yet.
+        StoreError: Redis cannot be reached.
+    """
+    patience = Patience(core, "killed jobs", timeout)
+    asks: list[Ticket] = []
+    for ticket in tickets:
+        if not (yield from withdraw(core, ticket)):
+            command = Command("job.kill", {"id": ticket.id, "signal": 15})
+            asks.append(prepare(core, ticket.node or "", command, control=True))
+    yield from send(core, asks)
+    yield from as_completed(core, tickets, patience.left)

@@ -1,0 +1,122 @@
+"""Reading and awaiting results.
+
+The truth is the result key, a list of one. A job of this client is heard of on the inbox, over
+one connection for all of them; as a hint may be lost, the key is looked at whenever the inbox has
+been silent for a while, and after every loss of the connection. A job of others is waited for
+on its key, with a move of the list's one entry onto itself, which leaves it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from corex.core import SLICE, Core, Patience
+from corex.effects import Block, Plan, ReadInbox, Run, Sleep, Unserved
+from corex.mailbox import Waiter
+from corex.ticket import Ticket
+from corex_shared.codec import decode_data, decode_result
+from corex_shared.errors import StoreUnavailableError
+from corex_shared.models import JobResult
+from corex_shared.states import Level
+
+FIRST_POLL = 0.02
+LAST_POLL = 1.0
+"""Seconds between looks at a key that no connection is left to wait on."""
+
+
+def peek(core: Core, job: str) -> Plan[JobResult | None]:
+    """Read a job's result, None if there is none (yet, or any more)."""
+    (payload,) = yield Run([("LINDEX", core.keys.result(job), 0)])
+    return decode_result(payload) if payload else None
+
+
+def peek_many(core: Core, jobs: Iterable[str]) -> Plan[list[JobResult | None]]:
+    """Read the results of many jobs in one round trip."""
+    payloads = yield Run([("LINDEX", core.keys.result(job), 0) for job in jobs])
+    return [decode_result(payload) if payload else None for payload in payloads]
+
+
+def wait(core: Core, ticket: Ticket, timeout: float, *, fresh: bool = False) -> Plan[JobResult]:
+    """Wait for the result of one job.
+
+    Args:
+        core: the client's surroundings.
+        ticket: the job.
+        timeout: seconds; 0 looks once.
+        fresh: it was just submitted, so that the key need not be looked at first.
+
+    Raises:
+        WaitTimeout: there is none within the time.
+        DecodeError: what is there is no result.
+    """
+    patience = Patience(core, f"result of job {ticket.id}", timeout)
+    if not ticket.mail:
+        return (yield from _watch_key(core, ticket, patience))
+    waiter = core.mailbox.open(ticket.mail)
+    try:
+        return (yield from _hear(core, ticket, waiter, patience, look=not fresh or not timeout))
+    finally:
+        core.mailbox.close(waiter)
+
+
+def _hear(
+    core: Core, ticket: Ticket, waiter: Waiter, patience: Patience, *, look: bool
+) -> Plan[JobResult]:
+    while True:
+        try:
+            for mail in waiter.take():
+                result = mail.result or (yield from peek(core, ticket.id))
+                if result is not None:
+                    return result
+            if look and ticket.key_counts:
+                result = yield from peek(core, ticket.id)
+                if result is not None:
+                    return result
+            if not patience.left:
+                raise patience.timeout()
+            yield ReadInbox(waiter, min(SLICE, patience.left))
+            patience.succeeded()
+            look = not waiter.ready
+        except StoreUnavailableError as error:
+            yield patience.failed(error)
+            look = True
+
+
+def _watch_key(core: Core, ticket: Ticket, patience: Patience) -> Plan[JobResult]:
+    key = core.keys.result(ticket.id)
+    poll = FIRST_POLL
+    while True:
+        try:
+            result = yield from peek(core, ticket.id)
+            if result is not None:
+                return result
+            patience.succeeded()
+            left = patience.left
+            if not left:
+                raise patience.timeout()
+            seconds = max(0.01, min(SLICE, left))
+            payload = yield Block(("BLMOVE", key, key, "LEFT", "LEFT", f"{seconds:.3f}"), seconds)
+            if payload is Unserved.BUSY:
+                yield Sleep(min(poll, left))
+                poll = min(poll * 2, LAST_POLL)
+            elif payload:
+                return decode_result(payload)
+        except StoreUnavailableError as error:
+            yield patience.failed(error)
+
+
+def answer(result: JobResult) -> object:
+    """Read what a command answered.
+
+    Returns:
+        The value when it answered in JSON, the text when in another form, None when it had no
+        answer (a process, whose output is in `streams`).
+
+    Raises:
+        JobFailed: it did not succeed.
+        DecodeError: it says that it is JSON and is not.
+    """
+    result.check()
+    if not result.data:
+        return None
+    return decode_data(result.data) if result.level == Level.JSON else result.data

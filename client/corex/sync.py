@@ -1,0 +1,160 @@
+"""The blocking client."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+from corex.core import WAIT_TIMEOUT
+from corex.effects import Plan
+from corex.gather import as_completed
+from corex.job import Job
+from corex.node import Node
+from corex.nodes import list_nodes
+from corex.settings import find_url, make_core
+from corex.submit import prepare, send
+from corex.ticket import Ticket
+from corex.transport.blocking import SyncTransport
+from corex_shared.identifiers import check_id
+from corex_shared.models import Command, JobResult, NodeInfo
+
+T = TypeVar("T")
+
+
+class Client:
+    """A connection to the nodes that listen at one Redis. May be used from many threads.
+
+    Nothing is opened before it is needed. Use it in a `with` statement, or call `close`.
+
+    Attributes:
+        core: what its operations share; for code that runs plans of its own.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        namespace: str | None = None,
+        encoding: Literal["msgpack", "json"] = "msgpack",
+    ) -> None:
+        """Make a client.
+
+        Args:
+            url: where Redis is; else `COREX_URL`, else redis://127.0.0.1:6379/0.
+            namespace: the fleet's; else `COREX_NAMESPACE`, else "corex".
+            encoding: how commands are written; a job is answered in its command's encoding.
+
+        Raises:
+            ConfigError: one of them cannot be used.
+        """
+        self.core = make_core(namespace, encoding)
+        self._transport = SyncTransport(find_url(url), self.core)
+
+    @property
+    def id(self) -> str:
+        """The client's ID: where its results are announced."""
+        return self.core.client_id
+
+    def node(self, node: str) -> Node:
+        """Take a node in hand; whether it exists is not asked.
+
+        Raises:
+            InvalidIdError: no node can have that ID.
+        """
+        return Node(self, node)
+
+    def nodes(self) -> list[NodeInfo]:
+        """Read what is known of every node that was ever seen, by ID.
+
+        Raises:
+            StoreError: Redis cannot be reached.
+        """
+        return self.perform(list_nodes(self.core))
+
+    def job(self, job: str) -> Job:
+        """Take any job in hand by its ID, whoever submitted it.
+
+        Raises:
+            InvalidIdError: no job can have that ID.
+        """
+        return Job(self, Ticket(check_id("job", job)))
+
+    def submit(self, node: str, command: Command, *, control: bool = False) -> Job:
+        """Push one command; returns at once.
+
+        Args:
+            node: the node that shall run it.
+            command: what to run.
+            control: use the list of commands that wait for nothing.
+
+        Raises:
+            DecodeError: a field of the command is wrong; the error names it.
+            StoreError: Redis cannot be reached. With an ID chosen by the caller the command may
+                have been pushed all the same; the error says so.
+        """
+        ticket = prepare(self.core, node, command, control=control)
+        (sent,) = self.perform(send(self.core, [ticket]))
+        return Job(self, sent, fresh=True)
+
+    def submit_many(self, commands: Iterable[tuple[str, Command]]) -> list[Job]:
+        """Push many commands in few round trips, those of one node in their order.
+
+        Args:
+            commands: pairs of node ID and command.
+
+        Raises:
+            DecodeError: a field of a command is wrong; nothing was pushed.
+            StoreError: Redis cannot be reached; the error says how many were pushed.
+        """
+        tickets = [prepare(self.core, node, command) for node, command in commands]
+        return [Job(self, ticket, fresh=True) for ticket in self.perform(send(self.core, tickets))]
+
+    def as_completed(
+        self, jobs: Iterable[Job], timeout: float = WAIT_TIMEOUT
+    ) -> Iterator[tuple[Job, JobResult]]:
+        """Give jobs and their results in the order in which they end.
+
+        Args:
+            jobs: jobs of this client.
+            timeout: seconds for all of them together.
+
+        Raises:
+            WaitTimeout: says how many are outstanding.
+        """
+        waiting: list[Job] = []
+        fresh = True
+        for job in jobs:
+            if job.known_result is not None:
+                yield job, job.known_result
+            else:
+                fresh = job.take_fresh() and fresh
+                waiting.append(job)
+        plan = as_completed(self.core, [job.ticket for job in waiting], timeout, fresh=fresh)
+        with contextlib.closing(self.iterate(plan)) as items:
+            for index, result in items:
+                yield waiting[index], waiting[index].note_result(result)
+
+    def perform(self, plan: Plan[T]) -> T:
+        """Run a plan; for code with plans of its own."""
+        return self._transport.perform(plan)
+
+    def iterate(self, plan: Plan[None]) -> Generator[Any, None, None]:
+        """Run a plan, giving what it emits; for code with plans of its own."""
+        return self._transport.iterate(plan)
+
+    def close(self) -> None:
+        """Close all connections. Jobs go on."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,29 @@
+"""What a client knows of one job of its own or of others."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Ticket(Struct, frozen=True):
+    """A job, and how to hear of its result.
+
+    Attributes:
+        id: the job ID.
+        node: the node it was pushed to; None when that is not known.
+        queue_key: key of the list it was pushed to; empty for a job of others.
+        payload: the command as it was pushed; empty for a job of others.
+        given: the caller chose the ID, so pushing it twice could make two jobs.
+        streams: the command asks for live output.
+        mail: keys under which the mailbox hears of it; none when its result goes elsewhere.
+        key_counts: the result key speaks of this job, not of an earlier one with its ID.
+    """
+
+    id: str
+    node: str | None = None
+    queue_key: str = ""
+    payload: bytes = b""
+    given: bool = False
+    streams: bool = False
+    mail: tuple[str, ...] = ()
+    key_counts: bool = True

@@ -1,0 +1,96 @@
+"""Fixtures of all tests: real Redis servers and real agents."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+import redis
+
+from corex_node.process.embedded import EmbeddedRedis
+from corex_shared.keys import Keys
+from tests.helpers.eventually import eventually
+from tests.helpers.leftovers import Leftovers
+from tests.helpers.nodes import NodeProcess, RunNode
+
+__all__ = ["RunNode"]  # what tests call the type of `run_node`
+
+
+@pytest.fixture(scope="session", autouse=True)
+def leftovers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Leftovers]:
+    """See at the end of all tests that no process and no temporary file is left."""
+    found = Leftovers(tmp_path_factory.mktemp("tmp"))
+    yield found
+    with suppress(AssertionError):
+        eventually(lambda: not found.processes(), seconds=5)
+    assert found.processes() == []
+    assert found.files() == []
+
+
+@pytest.fixture(scope="session")
+def redis_server(leftovers: Leftovers) -> Iterator[EmbeddedRedis]:
+    """One server for all tests that do it no harm."""
+    del leftovers  # looked for after the server is gone
+    with EmbeddedRedis() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: EmbeddedRedis) -> str:
+    """URL of the shared server; `namespace` keeps tests apart."""
+    return redis_server.url
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A namespace of this test alone."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def keys(namespace: str) -> Keys:
+    """The keys of this test's namespace."""
+    return Keys(namespace)
+
+
+@pytest.fixture
+def raw(redis_url: str) -> Iterator[redis.Redis]:
+    """A plain client of the shared server; answers are bytes."""
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def own_redis() -> Iterator[EmbeddedRedis]:
+    """A server of this test alone, with an append-only file: to be stopped, killed, paused."""
+    with EmbeddedRedis(persistent=True) as server:
+        yield server
+
+
+@pytest.fixture
+def run_node(redis_url: str, namespace: str, tmp_path: Path) -> Iterator[RunNode]:
+    """Start agents; each must end well when it is stopped after the test."""
+    numbers = itertools.count(1)
+    with ExitStack() as stack:
+
+        def run(
+            node_id: str | None = None,
+            *,
+            url: str | None = None,
+            args: Sequence[str] = (),
+            env: Mapping[str, str] | None = None,
+            start: bool = True,
+        ) -> NodeProcess:
+            name = node_id or f"n{next(numbers)}"
+            log = tmp_path / f"node-{name}.log"
+            node = NodeProcess(name, url or redis_url, namespace, log, args, env)
+            stack.callback(node.finish)
+            if start:
+                node.start()
+            return node
+
+        yield run

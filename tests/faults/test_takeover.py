@@ -1,0 +1,40 @@
+"""Two agents of one node: one holds the lease, the other waits, refuses, or takes over."""
+
+from __future__ import annotations
+
+import signal
+
+from corex_node.process.embedded import EmbeddedRedis
+from tests.helpers.nodes import RunNode
+from tests.helpers.wire import Wire
+
+SHORT = {"COREX_NODE_LIMITS_LEASE": "2", "COREX_NODE_LIMITS_HEARTBEAT": "0.5"}
+
+
+def test_one_that_was_stopped_beyond_its_lease_does_no_harm_when_it_comes_back(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire
+) -> None:
+    """Its late results are refused, what it had claimed is its successor's, it ends with 1."""
+    first = run_node("n1", url=own_redis.url, env=SHORT)
+    running = wire.script("echo out; sleep 3; echo late", stream=True)
+    holder = wire.script("sleep 1", queue="q")
+    queued = wire.script("echo queued", queue="q")
+    wire.wait_stage(running, "running")
+    wire.wait_stage(holder, "running")
+    wire.wait_stage(queued, "waiting")
+    first.signal(signal.SIGSTOP)
+    run_node("n1", url=own_redis.url, env=SHORT)
+    results = wire.results([running, holder, queued])
+    assert [results[job]["state"] for job in (running, holder, queued)] == [
+        "LOST",
+        "LOST",
+        "SUCCESS",
+    ]
+    first.signal(signal.SIGCONT)
+    assert first.wait() == 1
+    assert "taken over" in first.log_text()
+    assert wire.results([running, holder, queued]) == results
+    assert [message["flags"] & 6 for message in wire.log(running)].count(4) == 1
+    again = wire.push("core.ping")
+    assert wire.result(again)["state"] == "SUCCESS"
+    wire.wait_unclaimed()

@@ -1,0 +1,156 @@
+"""Ending jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from corex.core import Core
+from corex.effects import ReadInbox, Run
+from corex.kill import kill, kill_many
+from corex.submit import prepare
+from corex.ticket import Ticket
+from corex_shared.codec import decode_command, decode_message, decode_result
+from corex_shared.errors import WaitTimeout
+from corex_shared.models import Command
+from corex_shared.states import JobState
+from tests.unit.client.playing import Clock, make_core, packed, play, result_of
+
+
+def _job(core: Core, **fields: Any) -> Ticket:
+    return prepare(core, "n1", Command("bash", {"script": "x"}, tags=["t"], **fields))
+
+
+class _Node:
+    """Answers what the plan asks of Redis and of a node that knows a job, or does not."""
+
+    def __init__(self, core: Core, *, knows: bool = True, has_result: bool = False) -> None:
+        self.core = core
+        self.knows = knows
+        self.has_result = has_result
+        self.asked: list[Command] = []
+
+    def __call__(self, effect: Run | ReadInbox) -> Any:
+        if isinstance(effect, ReadInbox):
+            (job,) = effect.waiter.keys
+            data = "true" if self.knows else "false"
+            self.core.mailbox.put([packed(result_of(job, data=data, level=20))])
+            return None
+        return [self._reply(call) for call in effect.calls]
+
+    def _reply(self, call: Any) -> Any:
+        if call[0] == "RPUSH" and call[1].endswith(":control"):
+            self.asked += [decode_command(payload)[0] for payload in call[2:]]
+            return 1
+        return {
+            "LREM": 0,
+            "HGET": b"n1",
+            "LINDEX": packed(result_of("a1")) if self.has_result else None,
+            "EXISTS": 0,
+        }[call[0]]
+
+
+def test_an_unclaimed_command_is_withdrawn() -> None:
+    """What is still in the list is taken off it, and its result is written here."""
+    core = make_core()
+    ticket = _job(core, stream=True)
+    played = play(kill(core, ticket, 15, 10), [1], [[1]], [1, 1])
+    assert played.value is True
+    remove, finish, tell = played.effects
+    assert remove == Run([("LREM", ticket.queue_key, 0, ticket.payload)])
+    script = finish.calls[0]
+    assert script[0] == "EVALSHA"
+    assert script[3:5] == (f"corex:{{job:{ticket.id}}}:state", f"corex:{{job:{ticket.id}}}:result")
+    assert script[7] == "me"  # who writes: no node holds the job
+    result = decode_result(script[12])
+    assert (result.id, result.node, result.state, result.code) == (
+        ticket.id,
+        "n1",
+        JobState.KILLED,
+        499,
+    )
+    assert result.tags == ["t"]
+    message = decode_message(script[15])
+    assert message.is_last
+    assert message.seq == 0
+    assert tell.calls[0] == ("RPUSH", "corex:{client:me}:inbox", script[12])
+
+
+def test_a_withdrawn_job_without_output_has_no_channel() -> None:
+    """Nothing is published for a job that asked for no stream."""
+    core = make_core()
+    played = play(kill(core, _job(core), 15, 10), [1], [[1]], [1, 1])
+    assert played.effects[1].calls[0][17] == ""
+
+
+def test_a_claimed_job_is_killed_by_its_node() -> None:
+    """The node is asked on its control list, with the signal."""
+    core = make_core()
+    ticket = _job(core)
+    node = _Node(core)
+    assert play(kill(core, ticket, 9, 10), *[node] * 9).value is True
+    (ask,) = node.asked
+    assert (ask.command, ask.arguments) == ("job.kill", {"id": ticket.id, "signal": 9})
+
+
+def test_the_node_of_a_job_of_others_is_found() -> None:
+    """A job known by its ID only is looked up for its node."""
+    core = make_core()
+    node = _Node(core)
+    assert play(kill(core, Ticket("a1"), 15, 10), *[node] * 9).value is True
+    assert node.asked
+
+
+def test_a_finished_job_is_not_killed() -> None:
+    """The node of a job that has a result is not bothered."""
+    core = make_core()
+    node = _Node(core, has_result=True)
+    assert play(kill(core, Ticket("a1"), 15, 10), *[node] * 9).value is False
+    assert not node.asked
+
+
+def test_an_unknown_job_is_not_killed() -> None:
+    """A job that nobody knows has no node to ask."""
+    assert play(kill(make_core(), Ticket("a1"), 15, 10), [None]).value is False
+
+
+def test_a_node_that_does_not_know_the_job() -> None:
+    """When the node says no and the job is open nowhere, it was not killed."""
+    core = make_core()
+    assert play(kill(core, _job(core), 15, 10), *[_Node(core, knows=False)] * 9).value is False
+
+
+def test_a_node_that_does_not_answer() -> None:
+    """The wait for its answer is bounded, and the question is taken back."""
+    clock = Clock()
+    core = make_core(clock)
+
+    asked: list[Any] = []
+
+    def silent(effect: Any) -> Any:
+        asked.append(effect)
+        if isinstance(effect, ReadInbox):
+            clock.now += effect.seconds
+            return None
+        return [{"LREM": 0, "LINDEX": None, "RPUSH": 1}[call[0]] for call in effect.calls]
+
+    ticket = _job(core)
+    plan = kill(core, ticket, 15, 3)
+    with pytest.raises(WaitTimeout, match=f"kill of job {ticket.id}: not within 3 s"):
+        play(plan, *[silent] * 20)
+    assert asked[-1].calls[0][:2] == ("LREM", "corex:{node:n1}:control")
+
+
+def test_many_jobs_are_ended_together() -> None:
+    """Unclaimed ones are withdrawn, the others' nodes are asked in one push; all are awaited."""
+    core = make_core()
+    waiting, running = _job(core), _job(core)
+    results = [
+        packed(result_of(waiting.id, JobState.KILLED, code=499)),
+        packed(result_of(running.id, JobState.KILLED, code=499)),
+    ]
+    plan = kill_many(core, [waiting, running], 5)
+    played = play(plan, [1], [[1]], [1, 1], [0], [1], results)
+    assert sorted(index for index, _ in played.emitted) == [0, 1]
+    assert played.done
