@@ -123,10 +123,6 @@ class Mailbox:
         mails = [mail for entry in entries if (mail := self._read(entry)) is not None]
         return self._file(mails)
 
-    def put_result(self, result: JobResult) -> set[Waiter]:
-        """File a result that this client knows of by itself."""
-        return self._file([Mail(result.id, result.id, result)])
-
     def note_repeated(self, job: str) -> None:
         """Remember that a command may have been pushed twice: its second copy is no news."""
         with self._lock:

@@ -6,7 +6,7 @@ that each will have, before any of them starts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import cast
 
 import msgspec
@@ -84,15 +84,18 @@ class Admission:
         running = {cast("Ticket", job.origin).field for job in self._manager.jobs.values()}
         return running | self._outbox.settling()
 
-    async def admit(self, batch: Sequence[Inbound]) -> None:
-        """Settle what becomes of each payload; jobs that can run are running afterwards.
+    def admit(self, batch: Sequence[Inbound]) -> Coroutine[None, None, None]:
+        """Give each payload its place, now and in order, and settle what becomes of it.
 
-        Waits for Redis as long as it takes.
-
-        Raises:
-            LeaseLostError: another agent serves the node; nothing of the batch was started.
+        Returns:
+            What is left to be awaited; jobs that can run are running afterwards. It waits for
+            Redis as long as it takes, and raises `LeaseLostError` when another agent serves the
+            node, `StoreRefusedError` when a key of the node is not ours: nothing that is not
+            settled was started then, and all of it is still claimed.
         """
-        items = [self._place(inbound) for inbound in batch]
+        return self._complete([self._place(inbound) for inbound in batch])
+
+    async def _complete(self, items: list[_Admitted]) -> None:
         open_items = [
             item for item in items if not item.is_duplicate and item.inbound.job_id is not None
         ]

@@ -18,7 +18,7 @@ from corex_node.numbers import ClaimNumbers
 from corex_node.room import Room
 from corex_node.store import NodeStore
 from corex_node.ticket import Source
-from corex_shared.errors import StoreUnavailableError
+from corex_shared.errors import StoreError
 
 _CUT_FACTOR = 8
 """Payloads up to this many times the limit are read whole, to find their ID."""
@@ -27,6 +27,8 @@ _REFUSED_PAUSE = 0.5
 _GATHER = 0.01
 """Seconds that a busy node waits for more room than one slot, so that claims are not of one."""
 _FIRST_RETRY, _LONGEST_RETRY = 0.05, 1.0
+_AT_ONCE = 2
+"""Batches on their way: one is admitted while the next is claimed."""
 
 _log = structlog.get_logger()
 
@@ -50,6 +52,8 @@ class Intake:
         self._room = room
         self._numbers = numbers
         self._payload_limit = payload_limit
+        self._admitting: set[asyncio.Task[None]] = set()
+        self._pause = 0.0
 
     async def run(self) -> None:
         """Claim and admit; to be cancelled.
@@ -57,18 +61,36 @@ class Intake:
         Raises:
             LeaseLostError: another agent serves the node.
         """
-        pause = 0.0
-        while True:
-            try:
-                if pause:
-                    await asyncio.sleep(pause)
-                    await self._adopt_unfiled()
-                    pause = 0.0
-                await self._claim_once()
-            except StoreUnavailableError as error:
-                if not pause:
-                    _log.warning("intake.away", source=self._source.name, reason=str(error))
-                pause = min(max(pause * 2, _FIRST_RETRY), _LONGEST_RETRY)
+        try:
+            while True:
+                try:
+                    if self._pause:
+                        await self._recover()
+                    await self._claim_once()
+                except StoreError as error:
+                    self._fall_back(error)
+        finally:
+            # Half-admitted commands would be taken for lost: what is begun is ended.
+            if self._admitting:
+                await asyncio.wait(self._admitting)
+            for task in self._admitting:
+                if task.done() and not task.cancelled():
+                    task.exception()  # what ended this one is told already
+
+    def _fall_back(self, error: StoreError) -> None:
+        """Have the next turn wait, and look for what was claimed without our knowing."""
+        if not self._pause:
+            _log.warning("intake.away", source=self._source.name, reason=str(error))
+        self._pause = min(max(self._pause * 2, _FIRST_RETRY), _LONGEST_RETRY)
+
+    async def _recover(self) -> None:
+        await asyncio.sleep(self._pause)
+        await self._await_admissions(0)
+        await self._adopt_unfiled()
+        await self._await_admissions(0)
+        if self._pause:
+            _log.info("intake.back", source=self._source.name)
+        self._pause = 0.0
 
     async def _claim_once(self) -> None:
         most = await self._wait_for_room()
@@ -80,22 +102,34 @@ class Intake:
         if payloads is None:
             await asyncio.sleep(_REFUSED_PAUSE)
         elif payloads:
-            await self._admit(
-                [self._read(payload, number + at) for at, payload in enumerate(payloads)]
-            )
+            self._admit([self._read(payload, number + at) for at, payload in enumerate(payloads)])
+        await self._await_admissions(_AT_ONCE - 1)
 
-    async def _admit(self, batch: list[Inbound]) -> None:
-        """Admit a batch, wholly even when cancelled: half of it would be taken for lost."""
-        work = asyncio.ensure_future(self._admission.admit(batch))
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            await work
-            raise
+    def _admit(self, batch: list[Inbound]) -> None:
+        """Begin to admit a batch; its jobs have their places, in order, when this returns."""
+        task = asyncio.create_task(self._admission.admit(batch))
+        self._admitting.add(task)
+
+    async def _await_admissions(self, most: int) -> None:
+        """Return when no more than `most` batches are being admitted.
+
+        Raises:
+            StoreError: one could not be admitted; what is claimed of it will be found.
+            LeaseLostError: another agent serves the node.
+        """
+        while len(self._admitting) > most:
+            await asyncio.wait(self._admitting, return_when=asyncio.FIRST_COMPLETED)
+            self._collect()
+        self._collect()
+
+    def _collect(self) -> None:
+        for task in [task for task in self._admitting if task.done()]:
+            self._admitting.discard(task)
+            task.result()
 
     async def _wait_for_room(self) -> int:
         """Wait for room; a busy node for a moment more, to claim several commands at once."""
-        enough = max(1, self._room.size // 4)
+        enough = max(1, self._room.size // 3)
         if self._room.free() < enough:
             await self._room.wait(1)
             try:
@@ -103,7 +137,7 @@ class Intake:
                     await self._room.wait(enough)
             except TimeoutError:
                 pass
-        return self._room.free()
+        return min(self._room.free(), enough)
 
     async def _adopt_unfiled(self) -> None:
         """Admit what was claimed by a call whose answer was lost."""
@@ -117,9 +151,7 @@ class Intake:
         )
         if unfiled:
             _log.info("intake.adopted", source=self._source.name, count=len(unfiled))
-            await self._admit(
-                [self._read(found[prefix + b"%d" % number], number) for number in unfiled]
-            )
+            self._admit([self._read(found[prefix + b"%d" % number], number) for number in unfiled])
 
     def _read(self, payload: bytes, number: int) -> Inbound:
         return inbound.read(payload, self._source, number, self._payload_limit)

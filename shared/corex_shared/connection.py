@@ -53,6 +53,7 @@ _UNAVAILABLE = (
     redis.exceptions.OutOfMemoryError,
     redis.exceptions.ClusterDownError,
     redis.exceptions.TryAgainError,
+    redis.exceptions.NoScriptError,  # flushed again between loading and running
     OSError,
 )
 # Answers of a server that will serve again, which redis-py gives no class of their own.

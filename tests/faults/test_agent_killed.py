@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from corex_node.process.embedded import EmbeddedRedis
-from tests.helpers.nodes import RunNode
 from tests.helpers.diary import Diary
 from tests.helpers.eventually import eventually
+from tests.helpers.nodes import RunNode
 from tests.helpers.wire import Wire
 
 

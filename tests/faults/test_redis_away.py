@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import time
+from functools import partial
 
 import redis
 
 from corex_node.process.embedded import EmbeddedRedis
-from tests.helpers.nodes import RunNode
 from tests.helpers.diary import Diary
 from tests.helpers.eventually import eventually
+from tests.helpers.nodes import RunNode
 from tests.helpers.wire import Wire
 
 JOBS = 1200
@@ -45,7 +46,7 @@ def test_killed_and_started_with_its_data(
     run_node("n1", url=own_redis.url, env={"COREX_NODE_MAX_JOBS": "30"})
     jobs = [wire.script(diary.script()) for _ in range(JOBS)]
     for part in (1, 2, 3):
-        eventually(lambda at=part: len(diary.lines()) > JOBS * at // 5)
+        eventually(partial(diary.has, JOBS * part // 5), "some of the commands ran")
         own_redis.kill()
         own_redis.start()
     _all_ran_once(wire, diary, jobs)

@@ -28,3 +28,7 @@ class Diary:
     def runs(self) -> Counter[str]:
         """How often each ran."""
         return Counter(self.lines())
+
+    def has(self, lines: int) -> bool:
+        """Whether at least so many commands ran."""
+        return len(self.lines()) >= lines

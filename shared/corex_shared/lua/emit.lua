@@ -7,22 +7,25 @@
 -- ARGV[4…] two for each message: seq, payload
 --
 -- The entry of seq n has the ID n+1: a message that is in the log already (its answer was lost)
--- is neither written nor published again, and a reader finds what it missed by XRANGE.
+-- is neither written nor published again, and a reader finds what it missed by XRANGE. A log that
+-- somebody else wrote to, or that is no stream, costs the log only: the message is published.
 --
--- Returns the number appended.
+-- Returns the number published.
 --
 -- Atomic because a late subscriber must find in the log whatever it did not hear.
-local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
-local done = last[1] and tonumber(string.match(last[1][1], '^%d+')) or 0
-local appended = 0
+local function is_there(id, payload)
+  local found = redis.pcall('XRANGE', KEYS[1], id, id)
+  return not found.err and found[1] and found[1][2][2] == payload
+end
+
+local published = 0
 for i = 4, #ARGV, 2 do
-  local entry = ARGV[i] + 1
-  if entry > done then
-    redis.call('XADD', KEYS[1], 'MINID', '~', ARGV[2], string.format('%.0f-0', entry),
-               'm', ARGV[i + 1])
-    redis.call('PUBLISH', ARGV[1], ARGV[i + 1])
-    appended = appended + 1
+  local id, payload = string.format('%.0f-0', ARGV[i] + 1), ARGV[i + 1]
+  local added = redis.pcall('XADD', KEYS[1], 'MINID', '~', ARGV[2], id, 'm', payload)
+  if type(added) ~= 'table' or not is_there(id, payload) then
+    redis.call('PUBLISH', ARGV[1], payload)
+    published = published + 1
   end
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return appended
+return published

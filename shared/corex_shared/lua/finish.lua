@@ -31,16 +31,17 @@ local function finish(state, result, log, inbox, at)
   redis.call('PEXPIRE', result, ARGV[2])
   redis.call('HSET', state, 'stage', 'finished', 'state', ARGV[at + 1], 'finished', now)
   redis.call('PEXPIRE', state, ARGV[2])
+  -- The result is written; whatever somebody did to the other keys costs those only.
   local message, channel = ARGV[at + 3], ARGV[at + 5]
   if inbox ~= '' then
-    redis.call('RPUSH', inbox, ARGV[at + 2])
+    redis.pcall('RPUSH', inbox, ARGV[at + 2])
     inboxes[inbox] = true
   end
   if ARGV[at + 6] == '1' then
     redis.call('PUBLISH', ARGV[3], message)
   end
   if channel ~= '' then
-    redis.call('XADD', log, string.format('%.0f-0', ARGV[at + 4] + 1), 'm', message)
+    redis.pcall('XADD', log, string.format('%.0f-0', ARGV[at + 4] + 1), 'm', message)
     redis.call('PEXPIRE', log, ARGV[2])
     redis.call('PUBLISH', channel, message)
   end
@@ -61,7 +62,7 @@ for i = 1, #KEYS / 4 do
   answers[i] = answer
 end
 for inbox in pairs(inboxes) do
-  redis.call('LTRIM', inbox, '-' .. ARGV[4], -1)
+  redis.pcall('LTRIM', inbox, '-' .. ARGV[4], -1)
   redis.call('PEXPIRE', inbox, ARGV[5])
 end
 return answers

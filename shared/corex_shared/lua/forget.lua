@@ -8,7 +8,7 @@
 -- Atomic because the holder may change between the look and the removal.
 local removed = 0
 for _, state in ipairs(KEYS) do
-  local seen = redis.call('HMGET', state, 'holder', 'stage')
+  local seen = redis.pcall('HMGET', state, 'holder', 'stage')
   if seen[1] == ARGV[1] and seen[2] ~= 'finished' then
     removed = removed + redis.call('DEL', state)
   end

@@ -8,7 +8,9 @@ import pty
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -17,13 +19,36 @@ import pytest
 from corex import Client
 from corex.effects import Plan
 from corex.effects import Run as Commands
+from corex_node.process.embedded import EmbeddedRedis
 from tests.helpers.eventually import eventually
-from tests.helpers.nodes import COREX, NodeProcess, RunNode
+from tests.helpers.nodes import COREX, NodeProcess
 
 pytestmark = pytest.mark.timeout(120)
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture(scope="module")
+def namespace() -> str:
+    """The namespace of all tests here, which share their agents."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="module")
+def nodes(
+    redis_server: EmbeddedRedis, namespace: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[NodeProcess]]:
+    """Two agents, `n1` and `n2`."""
+    logs = tmp_path_factory.mktemp("nodes")
+    with ExitStack() as stack:
+        started = []
+        for name, labels in (("n1", ["--label", "zone=eu"]), ("n2", [])):
+            node = NodeProcess(name, redis_server.url, namespace, logs / f"{name}.log", labels)
+            stack.callback(node.finish)
+            node.start()
+            started.append(node)
+        yield started
 
 
 @pytest.fixture
@@ -71,12 +96,6 @@ def start(environment: dict[str, str]) -> Iterator[Start]:
     for process in started:
         process.kill()
         process.communicate()
-
-
-@pytest.fixture
-def nodes(run_node: RunNode) -> list[NodeProcess]:
-    """Two agents, `n1` and `n2`."""
-    return [run_node("n1", args=["--label", "zone=eu"]), run_node("n2")]
 
 
 def _runs(marker: str) -> bool:
@@ -136,6 +155,8 @@ def test_output_is_live(start: Start, nodes: list[NodeProcess]) -> None:
     assert process.stdout.readline() == "first\n"
     assert time.monotonic() - begun < 10
     assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 130
 
 
 def test_long_output_is_complete(corex: Run, nodes: list[NodeProcess]) -> None:

@@ -10,8 +10,7 @@ import redis
 
 from corex_node.process.embedded import EmbeddedRedis
 from corex_shared.keys import Keys
-from tests.helpers.nodes import RunNode
-from tests.helpers.nodes import NodeProcess
+from tests.helpers.nodes import NodeProcess, RunNode
 from tests.helpers.wire import Wire
 
 

@@ -114,10 +114,3 @@ def test_a_chosen_id_is_free_again_once_its_result_was_heard() -> None:
     box.put([packed(result_of("a"))])
     assert not box.note_given("a", 2.0)
     assert not box.note_given("a", 2.0 + GIVEN_SECONDS)
-
-
-def test_a_result_known_by_itself_is_filed() -> None:
-    """What the client knows without the inbox reaches waiters as well."""
-    box = Mailbox()
-    waiter = box.open(["a"])
-    assert box.put_result(result_of("a")) == {waiter}
