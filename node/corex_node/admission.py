@@ -26,6 +26,7 @@ from corex_node.records import Acceptance, Filing, Rejection
 from corex_node.store import NodeStore
 from corex_node.ticket import Source, Ticket
 from corex_shared import codec
+from corex_shared.errors import StoreError
 from corex_shared.models import Command, JobResult
 from corex_shared.states import JobState, Stage
 
@@ -215,7 +216,14 @@ class Admission:
             _log.warning("command.rejected", job=inbound.job_id, reason=reason)
             if item.is_duplicate and inbound.ticket.reply_to:
                 result = codec.encode(self._duplicate(inbound), inbound.ticket.encoding)
-                await self._store.tell_inbox(inbound.ticket.reply_to, [result])
+                await self._tell(inbound.ticket.reply_to, result)
+
+    async def _tell(self, client: str, result: bytes) -> None:
+        """Tell a client's inbox; a key there that is no inbox costs the client the news."""
+        try:
+            await self._store.tell_inbox(client, [result])
+        except StoreError as error:
+            _log.warning("inbox.refused", client=client, reason=str(error))
 
     def _duplicate(self, inbound: Inbound) -> JobResult:
         outcome = of_state(JobState.DUPLICATE_ID, _IN_USE)

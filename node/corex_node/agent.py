@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import resource
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import structlog
 
@@ -14,6 +14,7 @@ from corex_node.admission import Admission
 from corex_node.builtins import standard_registry
 from corex_node.clock import ServerClock
 from corex_node.config import Config
+from corex_node.endings import end
 from corex_node.intake import Intake
 from corex_node.lease_store import NodeLeaseStore
 from corex_node.leases import Heartbeat, Identity, Load
@@ -148,7 +149,7 @@ class Agent:
         server_ms = await self._heartbeat.acquire()
         return ClaimNumbers(server_ms)
 
-    def _say_away(self, error: StoreUnavailableError, pause: float) -> None:
+    def _say_away(self, error: StoreError, pause: float) -> None:
         _log.warning(
             "redis.away",
             url=safe_url(self._config.main.url),
@@ -156,15 +157,14 @@ class Agent:
             again_in=round(pause, 1),
         )
 
-    async def _unless_stopped(self, work: Awaitable[T]) -> T | None:
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Await something, or None as soon as the agent is told to stop."""
-        task = asyncio.ensure_future(work)
-        stopping = asyncio.ensure_future(self._stopping.wait())
+        task = asyncio.create_task(work)
+        stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not task.done():
-            task.cancel()
-            await asyncio.wait({task})
+            await end([task], self._config.limits.deliver)
             return None
         return task.result()
 
@@ -193,33 +193,38 @@ class Agent:
 
     async def _serve(self, numbers: ClaimNumbers) -> None:
         self._heartbeat.start()
+        patience = self._config.limits.deliver
         async with asyncio.TaskGroup() as group:
             components = [
                 group.create_task(self._outbox.run(), name="outbox"),
                 group.create_task(self._guard(self._manager.run()), name="starter"),
             ]
-            intake = group.create_task(self._guard(self._take_in(numbers)), name="intake")
-            await self._unless_stopped(asyncio.shield(intake))
+            await self._unless_stopped(self._guard(self._recover()))
+            intakes = [] if self._stopping.is_set() else self._intakes(numbers)
+            claiming = [
+                group.create_task(self._guard(intake.run()), name="intake") for intake in intakes
+            ]
+            await self._stopping.wait()
             if self._lease_lost:
+                await end(claiming, patience)
                 self._manager.stop_all()
                 await self._until(self._all_ended, self._kill_time())
             else:
-                await self._wind_down(intake)
-            for task in (intake, *components):
-                task.cancel()
+                await self._wind_down(intakes, claiming)
+            await end(components, patience)
 
     async def _guard(self, component: Awaitable[None]) -> None:
         """Run a component; when it finds the lease lost, have the agent stop."""
         try:
             await component
-        except* LeaseLostError:
+        except LeaseLostError:
             self._lose_lease()
 
-    async def _take_in(self, numbers: ClaimNumbers) -> None:
-        """Settle what is left of a predecessor, then claim from both lists."""
-        limits = self._config.limits
+    async def _recover(self) -> None:
+        """Settle what is left of a predecessor."""
+        payload_limit = self._config.limits.payload
         recovered = await until_available(
-            lambda: recover(self._store, self._admission, limits.payload)
+            lambda: recover(self._store, self._admission, payload_limit)
         )
         _log.info(
             "node.ready",
@@ -228,23 +233,19 @@ class Agent:
             max_jobs=self._config.main.max_jobs,
             recovered=recovered,
         )
+
+    def _intakes(self, numbers: ClaimNumbers) -> list[Intake]:
         rooms: dict[Source, Room] = {
             Source.COMMANDS: CommandRoom(self._manager, self._outbox),
             Source.CONTROL: ControlRoom(),
         }
-        async with asyncio.TaskGroup() as group:
-            for source in Source:
-                intake = Intake(
-                    source,
-                    self._store,
-                    self._admission,
-                    rooms[source],
-                    numbers,
-                    limits.payload,
-                )
-                group.create_task(intake.run(), name=f"intake.{source.name.lower()}")
+        payload_limit = self._config.limits.payload
+        return [
+            Intake(source, self._store, self._admission, rooms[source], numbers, payload_limit)
+            for source in Source
+        ]
 
-    async def _wind_down(self, intake: asyncio.Task[None]) -> None:
+    async def _wind_down(self, intakes: list[Intake], claiming: list[asyncio.Task[None]]) -> None:
         """Stop in order; each step is bounded in time, and the next comes whatever happens.
 
         1. quiet: no command is claimed any more
@@ -258,10 +259,11 @@ class Agent:
         _log.info("node.stopping", running=self._manager.running, waiting=self._manager.waiting)
         self._heartbeat.quiet = True
         await self._bounded(self._store.go_quiet(), limits.deliver, "quiet")
-        intake.cancel()
-        await asyncio.wait({intake}, timeout=limits.deliver)
+        await end(claiming, limits.deliver)
+        for intake in intakes:
+            await self._bounded(intake.settled(), limits.deliver, "admit")
         await self._bounded(
-            give_back_unstarted(self._store, self._manager, self._admission.known_fields()),
+            give_back_unstarted(self._store, self._manager, self._admission.known_fields),
             limits.deliver,
             "give back",
         )

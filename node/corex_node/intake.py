@@ -61,21 +61,24 @@ class Intake:
         Raises:
             LeaseLostError: another agent serves the node.
         """
-        try:
-            while True:
-                try:
-                    if self._pause:
-                        await self._recover()
-                    await self._claim_once()
-                except StoreError as error:
-                    self._fall_back(error)
-        finally:
-            # Half-admitted commands would be taken for lost: what is begun is ended.
-            if self._admitting:
-                await asyncio.wait(self._admitting)
-            for task in self._admitting:
-                if task.done() and not task.cancelled():
-                    task.exception()  # what ended this one is told already
+        while True:
+            try:
+                if self._pause:
+                    await self._recover()
+                await self._claim_once()
+            except StoreError as error:
+                self._fall_back(error)
+
+    async def settled(self) -> None:
+        """Return when nothing is being admitted any more; to be awaited after `run` was ended.
+
+        Half-admitted commands would be taken for lost.
+        """
+        if self._admitting:
+            await asyncio.wait(self._admitting)
+        for task in self._admitting:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _log.error("intake.left", source=self._source.name, reason=str(error))
 
     def _fall_back(self, error: StoreError) -> None:
         """Have the next turn wait, and look for what was claimed without our knowing."""

@@ -26,7 +26,7 @@ from corex_node.records import Emission, Finish
 from corex_node.store import PRESENT, WRITTEN, NodeStore
 from corex_node.ticket import LogWindow, Ticket
 from corex_shared import codec
-from corex_shared.errors import StoreUnavailableError
+from corex_shared.errors import StoreError
 from corex_shared.models import JobResult, Message
 from corex_shared.states import Flag, Level
 
@@ -185,7 +185,7 @@ class Outbox:
             _log.info("outbox.back", waiting=self.backlog)
         self._conclude(batch, answers)
 
-    def _gone(self, error: StoreUnavailableError, _: float) -> None:
+    def _gone(self, error: StoreError, _: float) -> None:
         """Redis is away: jobs go on, and are no longer held up for it."""
         if not self._away:
             _log.warning("outbox.away", reason=str(error), waiting=self.backlog)

@@ -7,13 +7,13 @@ from typing import TypeVar
 
 import tenacity
 
-from corex_shared.errors import StoreUnavailableError
+from corex_shared.errors import StoreError
 
 T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
-Told = Callable[[StoreUnavailableError, float], None]
+Told = Callable[[StoreError, float], None]
 
 
 async def until_available(work: Callable[[], Awaitable[T]], told: Told | None = None) -> T:
@@ -26,17 +26,18 @@ async def until_available(work: Callable[[], Awaitable[T]], told: Told | None = 
         told: hears of each try that failed, and of the pause that follows, in seconds.
 
     Raises:
-        CorexError: whatever `work` raises beside `StoreUnavailableError`.
+        CorexError: whatever `work` raises beside `StoreError`. (A refusal is repeated too: a key of
+            the node that somebody else wrote comes right again, and the agent is still there.)
     """
 
     def before_sleep(attempt: tenacity.RetryCallState) -> None:
         error = attempt.outcome.exception() if attempt.outcome else None
         pause = attempt.next_action.sleep if attempt.next_action else 0.0
-        if told is not None and isinstance(error, StoreUnavailableError):
+        if told is not None and isinstance(error, StoreError):
             told(error, pause)
 
     async for attempt in tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type(StoreUnavailableError),
+        retry=tenacity.retry_if_exception_type(StoreError),
         wait=tenacity.wait_exponential_jitter(_FIRST_PAUSE, _LONGEST_PAUSE),
         before_sleep=before_sleep,
     ):

@@ -66,9 +66,19 @@ async def recover(store: NodeStore, admission: Admission, payload_limit: int) ->
         else:
             left.append(entry)
     left.sort(key=lambda entry: entry.number)
-    if left:
-        await admission.admit([_inbound(entry, payload_limit) for entry in left])
-    return len(left)
+    batch = [_inbound(entry, payload_limit) for entry in left]
+    await _number_on(store, [item for item in batch if item.ticket.streams and item.job_id])
+    if batch:
+        await admission.admit(batch)
+    return len(batch)
+
+
+async def _number_on(store: NodeStore, streaming: list[Inbound]) -> None:
+    """Have the messages of jobs that have had some numbered on."""
+    if streaming:
+        seqs = await store.last_entries([item.job_id or "" for item in streaming])
+        for item, seq in zip(streaming, seqs, strict=True):
+            item.ticket.seq = seq
 
 
 def _inbound(entry: _Left, payload_limit: int) -> Inbound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import structlog
@@ -13,7 +14,9 @@ from corex_node.ticket import Source, Ticket
 _log = structlog.get_logger()
 
 
-async def give_back_unstarted(store: NodeStore, manager: ProcessManager, known: set[str]) -> None:
+async def give_back_unstarted(
+    store: NodeStore, manager: ProcessManager, known: Callable[[], set[str]]
+) -> None:
     """Give back what has not started, in the order of the claims, and forget it.
 
     To be called when the node is quiet and nothing is being admitted.
@@ -21,37 +24,29 @@ async def give_back_unstarted(store: NodeStore, manager: ProcessManager, known: 
     Args:
         store: Redis.
         manager: of the jobs.
-        known: fields of the claimed hash that belong to commands which were admitted.
+        known: tells the fields of the claimed hash that belong to commands which were admitted.
 
     Raises:
         StoreError: Redis cannot be reached; what is not given back stays claimed and is found by
             the next agent of the node.
         LeaseLostError: the commands are another agent's.
     """
-    for source in Source:
-        waiting = [
-            (cast("Ticket", job.origin), job)
-            for job in manager.unstarted()
-            if cast("Ticket", job.origin).source is source
-        ]
-        unfiled = await _unfiled(store, source, known)
-        if not waiting and not unfiled:
-            continue
-        for _, job in waiting:
-            manager.withdraw(job)
-        if waiting:
-            await store.forget([job.id for _, job in waiting])
-        numbered = [(ticket.number, ticket.field) for ticket, _ in waiting]
-        numbered += [(number, f"{source.value}{number}") for number in unfiled]
-        await store.give_back(source, [field for _, field in sorted(numbered)])
-        _log.info("node.gave_back", source=source.name, count=len(numbered))
-
-
-async def _unfiled(store: NodeStore, source: Source, known: set[str]) -> list[int]:
-    """Numbers of claims that were never admitted: the answer to their claim came too late."""
-    prefix = source.value.encode()
-    return [
-        int(field[1:])
-        for field in await store.claimed()
-        if field.startswith(prefix) and field.decode() not in known
-    ]
+    found = await store.claimed()
+    # From here to the last withdrawal nothing is awaited: what has not started, does not start.
+    fields: dict[Source, list[tuple[int, str]]] = {source: [] for source in Source}
+    admitted = known()
+    for field in (name.decode() for name in found):
+        for source in Source:
+            if field.startswith(source.value) and field not in admitted:
+                fields[source].append((int(field[1:]), field))
+    withdrawn = manager.unstarted()
+    for job in withdrawn:
+        ticket = cast("Ticket", job.origin)
+        fields[ticket.source].append((ticket.number, ticket.field))
+        manager.withdraw(job)
+    if withdrawn:
+        await store.forget([job.id for job in withdrawn])
+    for source, numbered in fields.items():
+        if numbered:
+            await store.give_back(source, [field for _, field in sorted(numbered)])
+            _log.info("node.gave_back", source=source.name, count=len(numbered))

@@ -37,6 +37,16 @@ async def _serve(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)
+    loop.add_signal_handler(signal.SIGUSR1, _show, agent)
     # Short runs of one thread keep the heartbeat's thread on time under load.
     sys.setswitchinterval(0.001)
     await agent.run()
+
+
+def _show(agent: Agent) -> None:
+    """Write what the agent is at: SIGUSR1 asks for it, for instance when it seems to hang."""
+    for job in agent.manager.snapshot():
+        _log.warning("show.job", job=job.id, stage=job.stage, pid=job.pid, attempts=job.attempts)
+    for task in asyncio.all_tasks():
+        where = [f"{frame.f_code.co_qualname}:{frame.f_lineno}" for frame in task.get_stack()]
+        _log.warning("show.task", task=task.get_name(), where=where)

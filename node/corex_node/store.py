@@ -18,7 +18,7 @@ from corex_shared.connection import (
     load_scripts,
     translated,
 )
-from corex_shared.errors import LeaseLostError, StoreRefusedError
+from corex_shared.errors import LeaseLostError, StoreRefusedError, StoreUnavailableError
 from corex_shared.keys import Keys
 from corex_shared.scripts import Argument, Call, script
 
@@ -200,7 +200,10 @@ class NodeStore:
             if isinstance(reply, StoreRefusedError):
                 _log.error("store.refused", reason=str(reply))
         answer = replies[at] if finishes else []
-        return answer if isinstance(answer, list) else [REFUSED] * len(finishes)
+        if isinstance(answer, StoreRefusedError):  # not one job's fault: no result is given up
+            raise StoreUnavailableError(str(answer)) from answer
+        answers: list[int] = answer
+        return answers
 
     def _emit(self, emission: Emission) -> Call:
         arguments: list[Argument] = [
@@ -270,6 +273,18 @@ class NodeStore:
         )
         self._check_lease((await execute_async(self._client, [call]))[0])
 
+    async def last_entries(self, job_ids: Sequence[str]) -> list[int]:
+        """Tell how many messages each job's log has had, for those who number on.
+
+        Returns:
+            The seq that the next message of each job has.
+        """
+        calls: list[Call] = [
+            ("XREVRANGE", self._keys.log(job_id), "+", "-", "COUNT", 1) for job_id in job_ids
+        ]
+        replies = await execute_async(self._client, calls, keep_refusals=True)
+        return [_next_seq(reply) for reply in replies]
+
     async def claimed(self) -> dict[bytes, bytes]:
         """Read the whole claimed hash, in steps."""
         found: dict[bytes, bytes] = {}
@@ -297,6 +312,13 @@ class NodeStore:
     def _check_lease(answer: int) -> None:
         if answer < 0:
             raise LeaseLostError("another agent serves the node")
+
+
+def _next_seq(reply: Any) -> int:
+    """Seq after a log's last entry; 0 for a log that is empty or not ours."""
+    if not isinstance(reply, list) or not reply:
+        return 0
+    return int(reply[0][0].partition(b"-")[0])
 
 
 def _scanned(answer: Any) -> tuple[Any, dict[bytes, bytes]]:

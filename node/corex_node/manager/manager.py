@@ -305,6 +305,7 @@ class ProcessManager:
             if job.execution is not None:
                 job.execution.signal(number)
             return True
+        job.policy = None
         if job.verdict is None:
             job.verdict = of_state(JobState.KILLED)
         execution = job.execution

@@ -19,6 +19,7 @@ local lease = redis.call('HMGET', KEYS[3], 'incarnation', 'quiet')
 if lease[1] ~= ARGV[1] or lease[2] == '1' then
   return false
 end
+redis.call('HLEN', KEYS[2])  -- fails, before anything is taken, if it is no hash
 local most, budget, cap = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local number, taken = tonumber(ARGV[6]), {}
 while #taken < most and budget > 0 do

@@ -10,22 +10,24 @@
 -- Returns the number moved; a field that is gone was moved before.
 --
 -- Atomic because a payload must be in one of the two, once.
-local function take(field, job, claim)
-  if redis.call('HDEL', KEYS[2], field) == 1 then
-    return true
+local function claimed_as(field, job, claim)
+  if redis.call('HEXISTS', KEYS[2], field) == 1 then
+    return field
   end
   local filed = job ~= '' and redis.call('HGET', KEYS[2], job)
   local header = filed and string.match(filed, '^[^\n]*')
   if header and string.match(header, ' (.*)$') == claim then
-    return redis.call('HDEL', KEYS[2], job) == 1
+    return job
   end
-  return false
+  return nil
 end
 
 local moved = 0
 for i = 3, #ARGV, 4 do
-  if take(ARGV[i], ARGV[i + 1], ARGV[i + 2]) then
-    redis.call('LPUSH', KEYS[1], ARGV[i + 3])
+  local field = claimed_as(ARGV[i], ARGV[i + 1], ARGV[i + 2])
+  if field then
+    redis.call('LPUSH', KEYS[1], ARGV[i + 3])  -- first: if this fails, it is still claimed
+    redis.call('HDEL', KEYS[2], field)
     moved = moved + 1
   end
 end
