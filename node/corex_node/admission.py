@@ -18,7 +18,7 @@ from corex_node.inbound import Inbound
 from corex_node.manager.jobs import Demand, Job
 from corex_node.manager.manager import ProcessManager
 from corex_node.manager.outcome import Outcome, of_rejection, of_state
-from corex_node.manager.registry import Entry
+from corex_node.manager.registry import Entry, Kind
 from corex_node.manager.results import result_unstarted
 from corex_node.outbox import Outbox
 from corex_node.patience import until_available
@@ -94,9 +94,22 @@ class Admission:
             node, `StoreRefusedError` when a key of the node is not ours: nothing that is not
             settled was started then, and all of it is still claimed.
         """
-        return self._complete([self._place(inbound) for inbound in batch])
+        placed = [self._place(inbound) for inbound in batch]
+        return self._complete([item for item in placed if item is not None])
+
+    async def reject_taken(self, tickets: list[Ticket]) -> None:
+        """Reject commands that ran at once, and whose ID turned out to be another's."""
+        await self._reject(
+            [
+                _Admitted(ticket.inbound, is_duplicate=True)
+                for ticket in tickets
+                if isinstance(ticket.inbound, Inbound)
+            ]
+        )
 
     async def _complete(self, items: list[_Admitted]) -> None:
+        if not items:
+            return
         open_items = [
             item for item in items if not item.is_duplicate and item.inbound.job_id is not None
         ]
@@ -113,7 +126,8 @@ class Admission:
 
     # -- before Redis knows -------------------------------------------------------------------
 
-    def _place(self, inbound: Inbound) -> _Admitted:
+    def _place(self, inbound: Inbound) -> _Admitted | None:
+        """Give a payload its place; None when there is nothing left to do for it."""
         job_id, command = inbound.job_id, inbound.command
         if job_id is not None and self._is_in_use(job_id):
             return _Admitted(inbound, is_duplicate=True)
@@ -134,8 +148,14 @@ class Admission:
         ticket = inbound.ticket
         demand = Demand(ticket.streams, ticket.levels)
         control = ticket.source is Source.CONTROL
-        job = self._manager.place(command, entry, demand, ticket, control=control)
-        return _Admitted(inbound, job=job)
+        at_once = _runs_at_once(command, entry)
+        job = self._manager.place(command, entry, demand, ticket, control=control or at_once)
+        if not at_once:
+            return _Admitted(inbound, job=job)
+        # Its ID is taken as its result is written: that saves a round trip.
+        ticket.unaccepted, ticket.inbound = self._claim(inbound), inbound
+        self._manager.admit(job)
+        return None
 
     def _is_in_use(self, job_id: str) -> bool:
         return job_id in self._manager.jobs or self._outbox.is_undelivered(job_id)
@@ -252,3 +272,14 @@ class Admission:
 
 def _is_rejected(item: _Admitted) -> bool:
     return item.is_duplicate or item.inbound.command is None
+
+
+def _runs_at_once(command: Command, entry: Entry) -> bool:
+    """Whether a command ends as it begins, and running it cannot be told from not running it."""
+    return (
+        entry.repeatable
+        and entry.kind is Kind.INLINE
+        and command.queue is None
+        and not command.stream
+        and not command.recurring_period
+    )

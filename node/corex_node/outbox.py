@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -23,7 +23,7 @@ from corex_node.backlog import Backlog, JobBacklog
 from corex_node.manager.jobs import Job
 from corex_node.patience import until_available
 from corex_node.records import Emission, Finish
-from corex_node.store import PRESENT, WRITTEN, NodeStore
+from corex_node.store import PRESENT, TAKEN, WRITTEN, NodeStore
 from corex_node.ticket import LogWindow, Ticket
 from corex_shared import codec
 from corex_shared.errors import StoreError
@@ -70,7 +70,7 @@ class _Batch:
     node_messages: list[bytes] = field(default_factory=list)
     finishes: list[Finish] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
-    fields: list[str] = field(default_factory=list)  # of the finishes, to release next time
+    tickets: list[Ticket] = field(default_factory=list)  # of the finishes
 
 
 class Outbox:
@@ -92,6 +92,7 @@ class Outbox:
         self._away = False
         self._held_up = False
         self.on_relief: Callable[[], None] = lambda: None
+        self.on_taken: Callable[[list[Ticket]], Awaitable[None]] | None = None
 
     # -- sink ---------------------------------------------------------------------------------
 
@@ -155,7 +156,10 @@ class Outbox:
             self._wake.clear()
             while self._backlog or self._ended or self._release:
                 batch = self._make_batch()
-                await self._write(batch)
+                taken = await self._write(batch)
+                if taken and self.on_taken is not None:
+                    await self.on_taken(taken)
+                self._fields.difference_update(ticket.field for ticket in taken)
                 self._relieve()
             self._idle.set()
 
@@ -168,8 +172,8 @@ class Outbox:
             self._held_up = False
             self.on_relief()
 
-    async def _write(self, batch: _Batch) -> None:
-        """Write a batch, as often as it takes."""
+    async def _write(self, batch: _Batch) -> list[Ticket]:
+        """Write a batch, as often as it takes; return those whose ID is another command's."""
         answers = await until_available(
             lambda: self._store.settle(
                 batch.emissions,
@@ -183,7 +187,7 @@ class Outbox:
         if self._away:
             self._away = False
             _log.info("outbox.back", waiting=self.backlog)
-        self._conclude(batch, answers)
+        return self._conclude(batch, answers)
 
     def _gone(self, error: StoreError, _: float) -> None:
         """Redis is away: jobs go on, and are no longer held up for it."""
@@ -194,13 +198,18 @@ class Outbox:
             self._held_up = False
             self.on_relief()
 
-    def _conclude(self, batch: _Batch, answers: list[int]) -> None:
-        for end, answer in zip(batch.finishes, answers, strict=True):
+    def _conclude(self, batch: _Batch, answers: list[int]) -> list[Ticket]:
+        taken = []
+        for ticket, end, answer in zip(batch.tickets, batch.finishes, answers, strict=True):
             self._undelivered.discard(end.job_id)
+            if answer == TAKEN:
+                taken.append(ticket)
+                continue
             if answer not in (WRITTEN, PRESENT):
                 _log.error("result.refused", job=end.job_id, answer=answer, state=end.state)
-        self._release += batch.fields
+            self._release.append(ticket.field)
         self._fields.difference_update(batch.released)
+        return taken
 
     # -- batches ------------------------------------------------------------------------------
 
@@ -211,7 +220,7 @@ class Outbox:
         ended, self._ended = self._ended[:_MOST_RESULTS], self._ended[_MOST_RESULTS:]
         for end in ended:
             batch.finishes.append(self._finish(end))
-            batch.fields.append(end.ticket.field)
+            batch.tickets.append(end.ticket)
         batch.released, self._release = self._release, []
         return batch
 
@@ -263,6 +272,7 @@ class Outbox:
             seq,
             ticket.streams,
             to_node_log,
+            ticket.unaccepted,
         )
 
     def _last_message(self, ticket: Ticket, result: JobResult) -> bytes:

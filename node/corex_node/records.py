@@ -34,6 +34,7 @@ class Finish(Struct, frozen=True):
     seq: int
     streams: bool
     to_node_log: bool
+    unaccepted: str
 
 
 class Emission(Struct, frozen=True):

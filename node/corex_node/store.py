@@ -33,7 +33,7 @@ _CLAIM_BYTES = 4 * 1024 * 1024
 """Bytes after which one claim takes no further payload."""
 _SCAN_COUNT = 500
 
-WRITTEN, PRESENT, STALE, REFUSED = 1, 0, -1, -2
+WRITTEN, PRESENT, STALE, REFUSED, TAKEN = 1, 0, -1, -2, -3
 
 _log = structlog.get_logger()
 
@@ -178,7 +178,8 @@ class NodeStore:
 
         Returns:
             For each finish `WRITTEN`, `PRESENT` (there was a result), `STALE` (another
-            incarnation holds the job) or `REFUSED` (its keys are not ours).
+            incarnation holds the job), `REFUSED` (its keys are not ours) or `TAKEN` (the ID is
+            another command's).
 
         Raises:
             StoreUnavailableError: some or all may have been done.
@@ -223,6 +224,7 @@ class NodeStore:
             node_log,
             INBOX_ENTRIES,
             INBOX_TTL_MS,
+            self._node,
         ]
         of = self._keys
         for end in finishes:
@@ -238,6 +240,7 @@ class NodeStore:
                 end.seq,
                 channel,
                 int(end.to_node_log),
+                end.unaccepted,
             )
         return script("finish").call(keys, arguments)
 

@@ -55,6 +55,8 @@ class Ticket(Struct):
         streams: whether the job's channel and log are written.
         levels: levels that go to the node's log channel.
         seq: of the next message.
+        inbound: what came, of a job that is unaccepted.
+        unaccepted: name of the claim, when the job is accepted only as its result is written.
     """
 
     source: Source
@@ -65,6 +67,8 @@ class Ticket(Struct):
     streams: bool = False
     levels: frozenset[int] = frozenset()
     seq: int = 0
+    unaccepted: str = ""
+    inbound: object = None
     window: LogWindow | None = None
 
     def take_seq(self) -> int:

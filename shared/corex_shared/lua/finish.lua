@@ -7,11 +7,14 @@
 -- ARGV[3]  channel of the node's log
 -- ARGV[4]  entries kept in an inbox
 -- ARGV[5]  ms after which an unread inbox goes
--- ARGV[6…] seven for each job: result, its state, what the inbox hears, last message, its seq,
---          channel of the job ('' if it streams nothing), 1 if the node's log gets the message
+-- ARGV[6]  node
+-- ARGV[7…] eight for each job: result, its state, what the inbox hears, last message, its seq,
+--          channel of the job ('' if it streams nothing), 1 if the node's log gets the message,
+--          claim if the job was not accepted before (lua/accept.lua), else ''
 --
 -- Returns for each job: 1 written, 0 there was a result, -1 another incarnation holds the job,
---         -2 one of its keys is of another type: somebody else wrote it.
+--         -2 one of its keys is of another type: somebody else wrote it, -3 the ID belongs to
+--         another command.
 --
 -- Atomic because no second result may replace or follow the first.
 local time = redis.call('TIME')
@@ -19,17 +22,31 @@ local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 
 local inboxes = {}
 
-local function finish(state, result, log, inbox, at)
-  local holder = redis.call('HGET', state, 'holder')
-  if holder and holder ~= ARGV[1] then
+local function obstacle(state, result, claim)
+  local seen = redis.call('HMGET', state, 'claim', 'holder')
+  local done = redis.call('EXISTS', result) == 1
+  if claim ~= '' and seen[1] ~= claim and (seen[1] or done) then
+    return -3
+  elseif claim == '' and seen[2] and seen[2] ~= ARGV[1] then
     return -1
   end
-  if redis.call('EXISTS', result) == 1 then
-    return 0
+  return done and 0 or nil
+end
+
+local function finish(state, result, log, inbox, at)
+  local claim = ARGV[at + 7]
+  local stop = obstacle(state, result, claim)
+  if stop then
+    return stop
   end
   redis.call('RPUSH', result, ARGV[at])
   redis.call('PEXPIRE', result, ARGV[2])
-  redis.call('HSET', state, 'stage', 'finished', 'state', ARGV[at + 1], 'finished', now)
+  if claim == '' then
+    redis.call('HSET', state, 'stage', 'finished', 'state', ARGV[at + 1], 'finished', now)
+  else
+    redis.call('HSET', state, 'stage', 'finished', 'state', ARGV[at + 1], 'finished', now,
+               'node', ARGV[6], 'claim', claim)
+  end
   redis.call('PEXPIRE', state, ARGV[2])
   -- The result is written; whatever somebody did to the other keys costs those only.
   local message, channel = ARGV[at + 3], ARGV[at + 5]
@@ -51,13 +68,13 @@ end
 local answers = {}
 for i = 1, #KEYS / 4 do
   local at = 4 * i - 3
-  local ok, answer = pcall(finish, KEYS[at], KEYS[at + 1], KEYS[at + 2], KEYS[at + 3], 7 * i - 1)
+  local ok, answer = pcall(finish, KEYS[at], KEYS[at + 1], KEYS[at + 2], KEYS[at + 3], 8 * i - 1)
   if not ok then
     local text = type(answer) == 'table' and answer.err or tostring(answer)
     if not string.find(text, 'WRONGTYPE', 1, true) then
       error(answer)
     end
-    answer = -2
+    answer = ARGV[8 * i + 6] == '' and -2 or -3
   end
   answers[i] = answer
 end

@@ -54,10 +54,11 @@ def test_list_of_an_unknown_job(wire: Wire) -> None:
 def test_kill_a_running_job(wire: Wire) -> None:
     """It ends as KILLED, with what it had written."""
     job = wire.script("echo begun; sleep 30", stream=True)
-    wire.wait_stage(job, "running")
+    eventually(lambda: wire.log(job), "it has written")
     assert _answer(wire, "job.kill", id=job) is True
     result = wire.result(job)
     assert (result["state"], result["code"]) == ("KILLED", 499)
+    assert result["streams"][0] == "begun\n"
 
 
 def test_kill_a_queued_job(wire: Wire) -> None:
