@@ -166,7 +166,7 @@ class Admission:
             return of_state(JobState.LOST, "the agent died while it ran")
         if entry is None:
             return None
-        if command.queue_scope == "fleet" and command.queue is not None:
+        if command.queue_scope == "fleet":
             return of_rejection("queue_scope: this node serves queues of its own only")
         if command.expires_at is not None and command.expires_at <= self._clock.now_ms():
             return of_state(JobState.EXPIRED, "expires_at was over before it could start")
@@ -259,7 +259,7 @@ class Admission:
             "field": error.field if error is not None else "id",
             "reason": str(error) if error is not None else _IN_USE,
             "code": 409 if item.is_duplicate else 400,
-            "size": len(inbound.payload),
+            "size": inbound.size,
             "payload": inbound.payload[:_SHOWN_OF_PAYLOAD].decode("utf-8", "backslashreplace"),
         }
         if inbound.job_id is not None:

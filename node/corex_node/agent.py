@@ -38,6 +38,8 @@ from corex_shared.keys import Keys
 
 _KILL_MARGIN = 5.0
 """Seconds that jobs have to end beyond their grace."""
+_STEP = 5.0
+"""Seconds for a step of the way down that needs Redis once."""
 _DESCRIPTORS_PER_JOB = 4
 _DESCRIPTORS_BESIDE = 128
 
@@ -259,13 +261,13 @@ class Agent:
         limits = self._config.limits
         _log.info("node.stopping", running=self._manager.running, waiting=self._manager.waiting)
         self._heartbeat.quiet = True
-        await self._bounded(self._store.go_quiet(), limits.deliver, "quiet")
-        await end(claiming, limits.deliver)
+        await self._bounded(self._store.go_quiet(), _STEP, "quiet")
+        await end(claiming, _STEP)
         for intake in intakes:
-            await self._bounded(intake.settled(), limits.deliver, "admit")
+            await self._bounded(intake.settled(), _STEP, "admit")
         await self._bounded(
             give_back_unstarted(self._store, self._manager, self._admission.known_fields),
-            limits.deliver,
+            _STEP,
             "give back",
         )
         await self._until(self._all_ended, limits.drain)
@@ -273,12 +275,14 @@ class Agent:
         await self._until(self._all_ended, self._kill_time())
         await self._bounded(self._outbox.flushed(), limits.deliver, "deliver")
 
-    async def _bounded(self, step: Awaitable[object], seconds: float, name: str) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await step
-        except (TimeoutError, StoreError) as error:
-            _log.error("node.stop_incomplete", step=name, reason=str(error) or "timed out")
+    async def _bounded(self, step: Coroutine[Any, Any, object], seconds: float, name: str) -> None:
+        """Await a step for so long at most; what goes wrong with it is logged."""
+        task = asyncio.create_task(step)
+        await asyncio.wait({task}, timeout=seconds)
+        if not await end([task], _STEP) or task.cancelled():
+            _log.error("node.stop_incomplete", step=name, reason=f"not within {seconds:g} s")
+        elif (error := task.exception()) is not None:
+            _log.error("node.stop_incomplete", step=name, reason=str(error))
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
         try:

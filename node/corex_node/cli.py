@@ -12,7 +12,7 @@ from corex_node import config as settings
 from corex_node import logs
 from corex_node.config import Config
 from corex_node.process.embedded import EmbeddedRedis
-from corex_node.service import serve
+from corex_node.service import replace_process, serve
 from corex_shared.errors import ConfigError, CorexError
 
 _USAGE = 2
@@ -67,7 +67,7 @@ def run(
         "labels": _labels(label or []),
         "logging": {"level": log_level} if log_level else {},
     }
-    raise typer.Exit(_serve(_load(config, options)))
+    replace_process(_load(config, options))
 
 
 def dev(

@@ -7,7 +7,7 @@ from msgspec import Struct
 from corex_node.ticket import Source, Ticket, claimed_field
 from corex_shared import codec
 from corex_shared.codec import Encoding
-from corex_shared.errors import DecodeError
+from corex_shared.errors import DecodeError, PayloadTooLargeError
 from corex_shared.models import Command
 from corex_shared.states import Stage
 
@@ -16,7 +16,8 @@ class Inbound(Struct, frozen=True):
     """One claimed payload.
 
     Attributes:
-        payload: as it was pushed.
+        payload: as it was pushed, or its head.
+        size: of the whole in bytes.
         ticket: how its answer goes back.
         command: None when it could not be read.
         error: why not.
@@ -25,6 +26,7 @@ class Inbound(Struct, frozen=True):
     """
 
     payload: bytes
+    size: int
     ticket: Ticket
     command: Command | None
     error: DecodeError | None
@@ -33,7 +35,7 @@ class Inbound(Struct, frozen=True):
 
 
 def read(
-    payload: bytes,
+    payload: bytes | tuple[bytes, int],
     source: Source,
     number: int,
     limit: int,
@@ -43,7 +45,7 @@ def read(
     """Read a payload.
 
     Args:
-        payload: the bytes.
+        payload: the bytes; of one that was cut, its head and its whole size.
         source: list that they came from.
         number: of the claim.
         limit: largest size in bytes.
@@ -51,13 +53,16 @@ def read(
         was: see `Inbound`.
     """
     ticket = Ticket(source, number, field or claimed_field(source, number))
+    payload, size = payload if isinstance(payload, tuple) else (payload, len(payload))
     try:
+        if size > len(payload):
+            raise PayloadTooLargeError(size, limit)
         command, ticket.encoding = codec.decode_command(payload, limit)
     except DecodeError as error:
         job_id, ticket.reply_to = codec.peek_reply(payload)
         if payload[:1] != b"{" and job_id is not None:
             ticket.encoding = Encoding.MSGPACK
-        return Inbound(payload, ticket, None, error, job_id, was)
+        return Inbound(payload, size, ticket, None, error, job_id, was)
     ticket.reply_to = command.reply_to
     ticket.streams = bool(command.stream)
-    return Inbound(payload, ticket, command, None, command.job_id, was)
+    return Inbound(payload, size, ticket, command, None, command.job_id, was)

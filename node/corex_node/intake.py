@@ -156,5 +156,5 @@ class Intake:
             _log.info("intake.adopted", source=self._source.name, count=len(unfiled))
             self._admit([self._read(found[prefix + b"%d" % number], number) for number in unfiled])
 
-    def _read(self, payload: bytes, number: int) -> Inbound:
+    def _read(self, payload: bytes | tuple[bytes, int], number: int) -> Inbound:
         return inbound.read(payload, self._source, number, self._payload_limit)

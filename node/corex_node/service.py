@@ -1,19 +1,48 @@
-"""An agent as a program: signals, and an exit code."""
+"""An agent as a program: signals, and an exit code.
+
+Run by `replace_process`, with the number of the descriptor that holds the settings.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+from typing import NoReturn
 
+import msgspec
 import prctl
 import structlog
 
+from corex_node import logs
 from corex_node.agent import Agent
 from corex_node.config import Config
 from corex_shared.errors import CorexError
 
 _log = structlog.get_logger()
+
+
+def replace_process(config: Config) -> NoReturn:
+    """Become an agent: the same process, without what the command line had loaded.
+
+    That is a fifth of its memory. The settings go along in a file of memory, since they may hold
+    a password.
+    """
+    settings = os.memfd_create("corex-node")
+    os.write(settings, msgspec.json.encode(config))
+    os.lseek(settings, 0, os.SEEK_SET)
+    os.set_inheritable(settings, True)
+    os.execv(sys.executable, [sys.executable, "-m", "corex_node.service", str(settings)])
+
+
+def main() -> int:
+    """Serve with the settings in the descriptor that is named on the command line."""
+    with os.fdopen(int(sys.argv[1]), "rb") as file:
+        config = msgspec.json.decode(file.read(), type=Config)
+    logs.configure(config.logging.level, config.logging.format)
+    prctl.set_proctitle(f"corex node {config.main.id}")
+    return serve(config)
 
 
 def serve(config: Config) -> int:
@@ -50,3 +79,7 @@ def _show(agent: Agent) -> None:
     for task in asyncio.all_tasks():
         where = [f"{frame.f_code.co_qualname}:{frame.f_lineno}" for frame in task.get_stack()]
         _log.warning("show.task", task=task.get_name(), where=where)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -75,7 +75,7 @@ class NodeStore:
 
     async def claim(
         self, source: Source, most: int, number: int, cap: int, *, block: bool
-    ) -> list[bytes] | None:
+    ) -> list[bytes | tuple[bytes, int]] | None:
         """Wait until a list is not empty, then claim from it.
 
         Waiting and claiming are one round trip: the claim runs on the server as soon as the wait
@@ -89,7 +89,8 @@ class NodeStore:
             block: whether to wait.
 
         Returns:
-            Payloads in order; None when this agent may not claim (quiet, or without the lease).
+            Payloads in order, of a cut one its head and its whole size; None when this agent may
+            not claim (quiet, or without the lease).
 
         Raises:
             StoreUnavailableError: payloads may have been claimed; `unfiled` finds them.
@@ -105,8 +106,10 @@ class NodeStore:
         return self._payloads((await execute_async(self._waiting[source], [wait, claim]))[1])
 
     @staticmethod
-    def _payloads(answer: list[bytes] | None) -> list[bytes] | None:
-        return answer
+    def _payloads(answer: list[Any] | None) -> list[bytes | tuple[bytes, int]] | None:
+        if answer is None:
+            return None
+        return [tuple(item) if isinstance(item, list) else item for item in answer]
 
     async def admit(
         self, acceptances: Sequence[Acceptance], filings: Sequence[Filing]

@@ -11,6 +11,7 @@ import re
 from enum import Enum
 from typing import Any, TypeVar
 
+import msgpack
 import msgspec
 
 from corex_shared.errors import DecodeError, PayloadTooLargeError
@@ -56,6 +57,7 @@ class _Codec:
 _CODECS = {encoding: _Codec(encoding) for encoding in Encoding}
 _MSGPACK_MAPS = frozenset([*range(0x80, 0x90), 0xDE, 0xDF])
 _PATH = re.compile(r" - at `([^`]*)`$")
+_LEADING_JSON_ID = re.compile(rb'\{\s*"id"\s*:\s*"([A-Za-z0-9][A-Za-z0-9._:-]{0,127})"\s*[,}]')
 _MISSING = re.compile(r"missing required field `([^`]*)`")
 
 
@@ -143,10 +145,27 @@ def peek_reply(payload: bytes) -> tuple[str | None, str | None]:
     try:
         head: _Head = _decode(_CODECS[encoding_of(payload)].head, payload)
     except DecodeError:
-        return None, None
+        return _leading_id(payload), None
     job = head.id if is_valid_id(head.id) else None
     client = head.reply_to if is_valid_id(head.reply_to) else None
     return job, client
+
+
+def _leading_id(payload: bytes) -> str | None:
+    """Find the job ID at the very front of a payload that is cut, or nested too deeply."""
+    found = _LEADING_JSON_ID.match(payload)
+    if found is not None:
+        return found[1].decode()
+    unpacker = msgpack.Unpacker(max_buffer_size=len(payload) + 1)
+    unpacker.feed(payload)
+    try:
+        unpacker.read_map_header()
+        if unpacker.unpack() != "id":
+            return None
+        value = unpacker.unpack()
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
+        return None
+    return value if is_valid_id(value) else None
 
 
 def encode(model: Command | JobResult | Message, encoding: Encoding) -> bytes:

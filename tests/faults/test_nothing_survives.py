@@ -14,7 +14,7 @@ def test_not_even_a_grandchild_of_another_session_that_ignores_term(
 ) -> None:
     """Whatever bears a job's mark is gone soon after the agent."""
     node = run_node("n1", url=own_redis.url)
-    inner = "trap \"\" TERM HUP INT; sleep 300 & wait"
+    inner = 'trap "" TERM HUP INT; sleep 300 & wait'
     script = f"trap '' TERM HUP INT; setsid sh -c '{inner}' & sleep 300"
     jobs = [wire.script(script) for _ in range(5)]
     eventually(lambda: len(marked_with(jobs)) >= 4 * len(jobs), "all processes of the jobs")

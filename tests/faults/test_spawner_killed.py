@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import psutil
 
@@ -16,7 +17,18 @@ from tests.helpers.wire import Wire
 
 def _spawners(node: NodeProcess) -> list[psutil.Process]:
     children = psutil.Process(node.process.pid).children()
-    return [child for child in children if "corex_node.process.spawner" in child.cmdline()]
+    return [child for child in children if _is_spawner(child)]
+
+
+def _is_spawner(process: psutil.Process) -> bool:
+    try:
+        return "corex_node.process.spawner" in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def _has_ended(wire: Wire, job: str) -> bool:
+    return "state" in wire.state(job)
 
 
 def test_running_jobs_are_errors_and_new_ones_run(
@@ -49,10 +61,8 @@ def test_while_many_are_being_started(
     """However often spawners die under load, each command has one result and the agent lives."""
     node = run_node("n1", url=own_redis.url, args=["--max-jobs", "30"])
     jobs = [wire.script("sleep 0.05") for _ in range(600)]
-    done = 0
-    for _ in range(5):
-        done += 60
-        eventually(lambda: len([job for job in jobs if wire.state(job).get("state")]) >= done)  # noqa: B023
+    for wave in range(1, 6):
+        eventually(partial(_has_ended, wire, jobs[60 * wave]))
         for spawner in _spawners(node):
             spawner.kill()
     results = wire.results(jobs, 30)

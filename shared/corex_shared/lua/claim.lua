@@ -10,7 +10,7 @@
 -- ARGV[5]  prefix of the fields ('@' commands, '!' control)
 -- ARGV[6]  number of the first field; the others count on from it
 --
--- Returns the payloads in order; a false in their place when the node is quiet or the lease is
+-- Returns the payloads in order, of a cut one its head and its whole size; a false in their place when the node is quiet or the lease is
 -- not this incarnation's. The i-th payload stays in field <prefix><number + i - 1> of the hash,
 -- as it is, until lua/stage.lua files it under its job ID.
 --
@@ -27,11 +27,12 @@ while #taken < most and budget > 0 do
   if not payload then
     break
   end
-  if #payload > cap then
+  local size = #payload
+  if size > cap then
     payload = string.sub(payload, 1, cap)
   end
   budget = budget - #payload
   redis.call('HSET', KEYS[2], ARGV[5] .. string.format('%.0f', number + #taken), payload)
-  taken[#taken + 1] = payload
+  taken[#taken + 1] = size > cap and {payload, size} or payload
 end
 return taken

@@ -132,9 +132,7 @@ def test_no_command(wire: Wire) -> None:
 def test_numbers_that_are_none(wire: Wire, number: str) -> None:
     """Durations that are no numbers are refused, however they are written."""
     marker = wire.new_id()
-    wire.push_bytes(
-        f'{{"id": "{marker}", "command": "core.ping", "max_time": {number}}}'.encode()
-    )
+    wire.push_bytes(f'{{"id": "{marker}", "command": "core.ping", "max_time": {number}}}'.encode())
     assert _rejected_with(wire, marker)["code"] == 400
 
 
@@ -150,7 +148,7 @@ def test_null_means_absent(wire: Wire) -> None:
     """A command whose optional fields are all null runs as one without them."""
     names = ["queue", "queue_scope", "max_time", "grace", "max_restart", "recurring_period"]
     names += ["expires_at", "on_lost", "stream", "log_levels", "stats_interval", "tags", "reply_to"]
-    job = wire.push("core.ping", **dict.fromkeys(names), **{"arguments": None})
+    job = wire.push("core.ping", **dict.fromkeys(names), arguments=None)
     result = wire.result(job)
     assert (result["state"], result["tags"]) == ("SUCCESS", [])
 

@@ -72,7 +72,7 @@ def test_no_more_run_at_once_than_there_are_slots(
     run_node: RunNode, raw: redis.Redis, keys: Keys
 ) -> None:
     """Commands beyond the free slots stay in the list, where other tools see them."""
-    run_node("n1", args=["--max-jobs", "5"])
+    run_node("n1", args=["--max-jobs", "5"], env={"COREX_NODE_LIMITS_DRAIN": "0"})
     wire = Wire(raw, keys, "n1")
     jobs = [wire.script("sleep 30") for _ in range(20)]
     for job in jobs[:5]:

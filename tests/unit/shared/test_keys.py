@@ -1,0 +1,52 @@
+"""Keys as they are spelled on the wire."""
+
+from __future__ import annotations
+
+import pytest
+
+from corex_shared.errors import InvalidIdError
+from corex_shared.keys import Keys
+
+keys = Keys()
+
+
+def test_every_key_is_spelled_as_the_protocol_says() -> None:
+    """The names are those that other programs use."""
+    assert keys.commands("n") == "corex:{node:n}:commands"
+    assert keys.control("n") == "corex:{node:n}:control"
+    assert keys.claimed("n") == "corex:{node:n}:claimed"
+    assert keys.presence("n") == "corex:{node:n}:presence"
+    assert keys.rejected("n") == "corex:{node:n}:rejected"
+    assert keys.state("j") == "corex:{job:j}:state"
+    assert keys.result("j") == "corex:{job:j}:result"
+    assert keys.log("j") == "corex:{job:j}:log"
+    assert keys.stream("j") == "corex:{job:j}:stream"
+    assert keys.node_log("n") == "corex:log:n"
+    assert keys.nodes() == "corex:nodes"
+    assert keys.inbox("c") == "corex:{client:c}:inbox"
+
+
+def test_another_namespace() -> None:
+    """Several fleets share one Redis."""
+    assert Keys("blue").state("j") == "blue:{job:j}:state"
+
+
+@pytest.mark.parametrize("namespace", ["", "a b", "a{b}", "*"])
+def test_a_namespace_is_an_identifier(namespace: str) -> None:
+    """Anything else is refused before it is part of a key."""
+    with pytest.raises(InvalidIdError, match="namespace"):
+        Keys(namespace)
+
+
+@pytest.mark.parametrize("names", [("commands", "control", "claimed", "presence", "rejected")])
+def test_keys_of_a_node_are_in_one_slot(names: tuple[str, ...]) -> None:
+    """What is moved together has one hash tag."""
+    tags = {getattr(keys, name)("n").partition("{")[2].partition("}")[0] for name in names}
+    assert tags == {"node:n"}
+
+
+def test_keys_of_a_job_are_in_one_slot() -> None:
+    """The same holds for a job."""
+    names = ("state", "result", "log", "stream")
+    tags = {getattr(keys, name)("j").partition("{")[2].partition("}")[0] for name in names}
+    assert tags == {"job:j"}
