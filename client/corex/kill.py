@@ -1,7 +1,7 @@
 """Ending a job.
 
-A command that its node has not claimed is taken off the list again, and its result written here,
-as nobody else will. A claimed one is ended by its node, which is asked over the list of commands
+A command that its node has not claimed gets its result here, as nobody else will write it, and is
+taken off the list. A claimed one is ended by its node, which is asked over the list of commands
 that wait for nothing. In this order nothing falls between: what is no longer in the list has been
 claimed.
 """
@@ -18,14 +18,12 @@ from corex.submit import prepare, send
 from corex.ticket import Ticket
 from corex_shared.codec import decode_command, encode
 from corex_shared.errors import WaitTimeout
+from corex_shared.finishing import INBOX_TTL_MS, WRITTEN, Finish, finish_call
 from corex_shared.models import Command, JobResult, Message
-from corex_shared.scripts import script
 from corex_shared.states import CODES, Flag, JobState, Level
 
 RETENTION_MS = 300_000
 """How long a result written here is kept."""
-INBOX_ENTRIES = 100_000
-INBOX_MS = 300_000
 
 _AGAIN = 0.1
 """Seconds before a node is asked again that did not know the job yet."""
@@ -69,13 +67,17 @@ def kill(core: Core, ticket: Ticket, signal: int, timeout: float) -> Plan[bool]:
 
 
 def withdraw(core: Core, ticket: Ticket) -> Plan[bool]:
-    """Take an unclaimed command off its list and write its result.
+    """Write the result of an unclaimed command and take it off its list.
+
+    In this order nothing is lost if this program ends in between: a node that still claims the
+    command finds that it has a result, and does not run it. A node that has claimed it already
+    holds the job, so that no result is written here.
 
     Returns:
-        Whether it was there.
+        Whether it was withdrawn.
     """
-    (removed,) = yield Run([("LREM", ticket.queue_key, 0, ticket.payload)])
-    if not removed:
+    (place,) = yield Run([("LPOS", ticket.queue_key, ticket.payload)])
+    if place is None:
         return False
     command, encoding = decode_command(ticket.payload, core.limit)
     node = ticket.node or ""
@@ -93,30 +95,32 @@ def withdraw(core: Core, ticket: Ticket) -> Plan[bool]:
     last = Message(ticket.id, node, 0, Level.WARNING, flags, _WHY, epoch)
     keys = core.keys
     payload = encode(result, encoding)
-    yield Run(
+    ((answer,),) = yield Run(
         [
-            script("finish").call(
-                [keys.state(ticket.id), keys.result(ticket.id), keys.log(ticket.id), ""],
+            finish_call(
+                keys,
+                node,
+                core.client_id,
+                RETENTION_MS,
                 [
-                    core.client_id,
-                    RETENTION_MS,
-                    keys.node_log(node),
-                    INBOX_ENTRIES,
-                    INBOX_MS,
-                    payload,
-                    result.state.value,
-                    "",
-                    encode(last, encoding),
-                    last.seq,
-                    keys.stream(ticket.id) if command.stream else "",
-                    "0",
+                    Finish(
+                        job_id=ticket.id,
+                        result=payload,
+                        state=result.state.value,
+                        message=encode(last, encoding),
+                        seq=last.seq,
+                        streams=bool(command.stream),
+                    )
                 ],
             )
         ]
     )
+    if answer != WRITTEN:
+        return False
+    yield Run([("LREM", ticket.queue_key, 0, ticket.payload)])
     # In a step of its own: the inbox is in another slot of a cluster than the job.
     inbox = keys.inbox(command.reply_to or core.client_id)
-    yield Run([("RPUSH", inbox, payload), ("PEXPIRE", inbox, INBOX_MS)])
+    yield Run([("RPUSH", inbox, payload), ("PEXPIRE", inbox, INBOX_TTL_MS)])
     return True
 
 

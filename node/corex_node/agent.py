@@ -38,6 +38,8 @@ from corex_shared.keys import Keys
 
 _KILL_MARGIN = 5.0
 """Seconds that jobs have to end beyond their grace."""
+_BUSY = 16
+"""Running jobs from which on a node counts as busy: batches are worth a moment's wait."""
 _STEP = 5.0
 """Seconds for a step of the way down that needs Redis once."""
 _DESCRIPTORS_PER_JOB = 4
@@ -173,6 +175,7 @@ class Agent:
     def _connect_parts(self) -> None:
         manager, heartbeat = self._manager, self._heartbeat
         self._outbox.on_relief = manager.resume_output
+        self._outbox.is_busy = lambda: manager.running >= _BUSY
         self._outbox.on_taken = self._admission.reject_taken
         heartbeat.load = lambda: Load(manager.limits.max_jobs, manager.running, manager.waiting)
         loop = asyncio.get_running_loop()

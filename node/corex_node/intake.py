@@ -24,7 +24,7 @@ _CUT_FACTOR = 8
 """Payloads up to this many times the limit are read whole, to find their ID."""
 _REFUSED_PAUSE = 0.5
 """Seconds after a claim that was refused for want of the lease."""
-_GATHER = 0.01
+_GATHER = 0.03
 """Seconds that a busy node waits for more room than one slot, so that claims are not of one."""
 _FIRST_RETRY, _LONGEST_RETRY = 0.05, 1.0
 _AT_ONCE = 2

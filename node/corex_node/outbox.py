@@ -22,16 +22,21 @@ from msgspec import Struct
 from corex_node.backlog import Backlog, JobBacklog
 from corex_node.manager.jobs import Job
 from corex_node.patience import until_available
-from corex_node.records import Emission, Finish
-from corex_node.store import PRESENT, TAKEN, WRITTEN, NodeStore
+from corex_node.records import Emission
+from corex_node.store import NodeStore
 from corex_node.ticket import LogWindow, Ticket
 from corex_shared import codec
 from corex_shared.errors import StoreError
+from corex_shared.finishing import PRESENT, TAKEN, WRITTEN, Finish
 from corex_shared.models import JobResult, Message
 from corex_shared.states import Flag, Level
 
 _HINT_LIMIT = 8 * 1024
 """Results up to this size travel in the inbox; of larger ones it has the ID only."""
+_JOIN_WITHIN = 0.002
+"""Seconds for which results of a busy node wait for others."""
+_FORGET_WITHIN = 0.05
+"""Seconds for which finished commands stay claimed for want of anything else to write."""
 _MOST_RESULTS = 500
 """Results written at once: one script may not hold up the server for long."""
 
@@ -91,6 +96,7 @@ class Outbox:
         self._idle.set()
         self._away = False
         self._held_up = False
+        self.is_busy: Callable[[], bool] = lambda: False
         self.on_relief: Callable[[], None] = lambda: None
         self.on_taken: Callable[[list[Ticket]], Awaitable[None]] | None = None
 
@@ -152,16 +158,31 @@ class Outbox:
     async def run(self) -> None:
         """Write whatever comes; to be cancelled."""
         while True:
-            await self._wake.wait()
+            await self._gather()
+            batch = self._make_batch()
+            taken = await self._write(batch)
+            if taken and self.on_taken is not None:
+                await self.on_taken(taken)
+            self._fields.difference_update(ticket.field for ticket in taken)
+            self._relieve()
+
+    async def _gather(self) -> None:
+        """Return when there is something to write.
+
+        The first result after a quiet time is written at once; on a busy node others may join it.
+        What is only to be forgotten waits a while for something to go along with.
+        """
+        if not (self._backlog or self._ended):
+            if not self._release:
+                self._idle.set()
             self._wake.clear()
-            while self._backlog or self._ended or self._release:
-                batch = self._make_batch()
-                taken = await self._write(batch)
-                if taken and self.on_taken is not None:
-                    await self.on_taken(taken)
-                self._fields.difference_update(ticket.field for ticket in taken)
-                self._relieve()
-            self._idle.set()
+            try:
+                async with asyncio.timeout(_FORGET_WITHIN if self._release else None):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+        if self.is_busy():
+            await asyncio.sleep(_JOIN_WITHIN)
 
     def _stir(self) -> None:
         self._idle.clear()
@@ -263,16 +284,16 @@ class Outbox:
         if ticket.streams or to_node_log:
             message = self._last_message(ticket, result)
         return Finish(
-            result.id,
-            ticket.reply_to,
-            payload,
-            result.state,
-            hint if ticket.reply_to else b"",
-            message,
-            seq,
-            ticket.streams,
-            to_node_log,
-            ticket.unaccepted,
+            job_id=result.id,
+            result=payload,
+            state=result.state,
+            message=message,
+            seq=seq,
+            streams=ticket.streams,
+            to_node_log=to_node_log,
+            reply_to=ticket.reply_to,
+            hint=hint if ticket.reply_to else b"",
+            unaccepted=ticket.unaccepted,
         )
 
     def _last_message(self, ticket: Ticket, result: JobResult) -> bytes:

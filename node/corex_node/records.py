@@ -22,21 +22,6 @@ class Filing(Struct, frozen=True):
     stage: str
 
 
-class Finish(Struct, frozen=True):
-    """A job's end, ready to be written; all payloads encoded, '' for what there is none of."""
-
-    job_id: str
-    reply_to: str | None
-    result: bytes
-    state: str
-    hint: bytes
-    message: bytes
-    seq: int
-    streams: bool
-    to_node_log: bool
-    unaccepted: str
-
-
 class Emission(Struct, frozen=True):
     """Messages of one job for its log and channel: (seq, payload), and the lowest seq kept."""
 

@@ -6,6 +6,7 @@ Run by `replace_process`, with the number of the descriptor that holds the setti
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -67,6 +68,10 @@ async def _serve(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)
     loop.add_signal_handler(signal.SIGUSR1, _show, agent)
+    # What is loaded stays; and jobs hold few cycles, so looking for them seldom is enough.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 20)
     # Short runs of one thread keep the heartbeat's thread on time under load.
     sys.setswitchinterval(0.001)
     await agent.run()

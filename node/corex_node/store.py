@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from corex_node.records import Acceptance, Emission, Filing, Finish, Rejection
+from corex_node.records import Acceptance, Emission, Filing, Rejection
 from corex_node.ticket import Source
 from corex_shared.connection import (
     Endpoint,
@@ -19,21 +19,18 @@ from corex_shared.connection import (
     translated,
 )
 from corex_shared.errors import LeaseLostError, StoreRefusedError, StoreUnavailableError
+from corex_shared.finishing import INBOX_TTL_MS, Finish, finish_call
 from corex_shared.keys import Keys
 from corex_shared.scripts import Argument, Call, script
 
 BLOCK_SECONDS = 20
 """How long an agent waits for commands before it looks again."""
-INBOX_ENTRIES = 100_000
-INBOX_TTL_MS = 3_600_000
 REJECTED_TTL_MS = 7 * 24 * 3_600_000
 LOG_TTL_MS = 24 * 3_600_000
 """When the log of a job that never ends may go."""
 _CLAIM_BYTES = 4 * 1024 * 1024
 """Bytes after which one claim takes no further payload."""
 _SCAN_COUNT = 500
-
-WRITTEN, PRESENT, STALE, REFUSED, TAKEN = 1, 0, -1, -2, -3
 
 _log = structlog.get_logger()
 
@@ -192,7 +189,9 @@ class NodeStore:
         calls += [("PUBLISH", node_log, message) for message in node_messages]
         at = len(calls)
         if finishes:
-            calls.append(self._finish(finishes, retention_ms, node_log))
+            calls.append(
+                finish_call(self._keys, self._node, self._incarnation, retention_ms, finishes)
+            )
         if released:
             calls.append(
                 script("release").call(
@@ -218,34 +217,6 @@ class NodeStore:
         for seq, payload in emission.messages:
             arguments += (seq, payload)
         return script("emit").call([self._keys.log(emission.job_id)], arguments)
-
-    def _finish(self, finishes: Sequence[Finish], retention_ms: int, node_log: str) -> Call:
-        keys: list[str] = []
-        arguments: list[Argument] = [
-            self._incarnation,
-            retention_ms,
-            node_log,
-            INBOX_ENTRIES,
-            INBOX_TTL_MS,
-            self._node,
-        ]
-        of = self._keys
-        for end in finishes:
-            job = end.job_id
-            inbox = of.inbox(end.reply_to) if end.reply_to else ""
-            keys += (of.state(job), of.result(job), of.log(job), inbox)
-            channel = of.stream(job) if end.streams else ""
-            arguments += (
-                end.result,
-                end.state,
-                end.hint,
-                end.message,
-                end.seq,
-                channel,
-                int(end.to_node_log),
-                end.unaccepted,
-            )
-        return script("finish").call(keys, arguments)
 
     async def reject(self, rejections: Sequence[Rejection], kept: int) -> None:
         """Move claimed payloads to the rejected list, which holds `kept` entries at most."""

@@ -41,7 +41,7 @@ from corex_shared.states import JobState, Stage
 
 _log = structlog.get_logger()
 
-_STARTS_AT_ONCE = 4
+_STARTS_AT_ONCE = 16
 _BUILTIN_THREADS = 16
 _STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGQUIT})
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from functools import partial
 from typing import Protocol
 
 from corex_node.process.exit_status import ExitStatus
@@ -99,8 +100,6 @@ class Child:
         """
         pipes = Pipes(with_stdin=stdin is not None)
         self._outputs = {pipes.stdout: STDOUT, pipes.stderr: STDERR}
-        self._watch_output(pipes.stdout)
-        self._watch_output(pipes.stderr)
         self._number = self._link.start(self, spec, pipes.theirs, stdin is not None)
         if pipes.stdin is not None:
             self._stdin = pipes.stdin
@@ -136,13 +135,15 @@ class Child:
             return
         self._paused = False
         for fd in self._outputs:
-            self._watch_output(fd)
+            self._watcher.add(fd, partial(self._readable, fd))
 
     # -- what the link tells ------------------------------------------------------------------
 
     def started(self, pid: int) -> None:
         """It runs."""
         self.pid = pid
+        for fd in self._outputs:
+            self._watcher.add_later(fd, partial(self._readable, fd))
 
     def failed(self, error: CommandError) -> None:
         """It could not be started, or was lost."""
@@ -172,9 +173,6 @@ class Child:
         self._owner.child_ended(status, survivors)
 
     # -- pipes --------------------------------------------------------------------------------
-
-    def _watch_output(self, fd: int) -> None:
-        self._watcher.add(fd, lambda: self._readable(fd))
 
     def _pause(self) -> None:
         self._paused = True

@@ -69,7 +69,7 @@ class Exited(Struct, frozen=True, array_like=True, tag=3):
 
 
 class Ended(Struct, frozen=True, array_like=True, tag=4):
-    """Nothing of a child is left, but for so many survivors."""
+    """Nothing of a child is left, but for survivors: of it and of those that ended with it."""
 
     child: int
     survivors: int

@@ -11,6 +11,7 @@ Run by `spawner_link`, with the number of the socket's descriptor as its argumen
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -30,7 +31,6 @@ from corex_node.process.orphans import (
     reap_child,
 )
 from corex_node.process.packets import (
-    End,
     Ended,
     Event,
     Exited,
@@ -111,6 +111,7 @@ class Spawner:
         if received is None:
             return False
         requests, fds = received
+        ended: list[int] = []
         for request in requests:
             if isinstance(request, Start):
                 stdout, stderr = fds.pop(0), fds.pop(0)
@@ -119,7 +120,9 @@ class Spawner:
             elif isinstance(request, Send):
                 self._signal(request)
             else:
-                self._end(request)
+                ended.append(request.child)
+        if ended:
+            self._end_groups(ended)
         return True
 
     def _start(self, request: Start, streams: Streams) -> None:
@@ -166,17 +169,20 @@ class Spawner:
             del self._by_pidfd[pidfd]
             self._events.append(Exited(child.number, status.code, status.signal))
 
-    def _end(self, request: End) -> None:
-        """End the group while its number is kept by the zombie, then whatever left the group."""
-        child = self._children.pop(request.child, None)
-        survivors = 0
-        if child is not None:
+    def _end_groups(self, numbers: list[int]) -> None:
+        """End groups while their numbers are kept by zombies, then whatever left the groups."""
+        jobs: set[str] = set()
+        for number in numbers:
+            child = self._children.pop(number, None)
+            if child is None:
+                continue
             kill_group(child.pid)
             reap(child.pidfd)
             os.close(child.pidfd)
             if child.job is not None:
-                survivors = end_orphans({child.job}, self._pids())
-        self._events.append(Ended(request.child, survivors))
+                jobs.add(child.job)
+        survivors = end_orphans(jobs, self._pids()) if jobs else 0
+        self._events += [Ended(number, survivors) for number in numbers]
 
     def _pids(self) -> set[int]:
         return {child.pid for child in self._children.values()}
@@ -259,6 +265,7 @@ def main() -> None:
     prctl.set_name("corex-spawner")
     prctl.set_child_subreaper(True)
     _settle_signals()
+    gc.disable()  # nothing here makes cycles
     with socket.socket(fileno=int(sys.argv[1])) as sock:
         sock.set_inheritable(False)  # it came through an exec; programs must not have it
         Spawner(sock).run()

@@ -17,6 +17,7 @@ Callback = Callable[[], None]
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
 _MOST_AT_ONCE = 256
+_LATER = 0.004
 
 
 class Watcher:
@@ -31,6 +32,8 @@ class Watcher:
         self._loop = loop
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callback] = {}
+        self._later: dict[int, Callback] = {}
+        self._later_timer: asyncio.TimerHandle | None = None
         self._dispatching = False
         self._fresh: set[int] = set()  # added while dispatching: no event of this round is theirs
         loop.add_reader(self._epoll.fileno(), self._dispatch)
@@ -42,8 +45,26 @@ class Watcher:
             self._fresh.add(fd)
         self._epoll.register(fd, events)
 
+    def add_later(self, fd: int, callback: Callback) -> None:
+        """Do the same for what is readable, beginning within a few milliseconds.
+
+        A descriptor that is removed before costs no system call: the pipes of a short program
+        are read once, at its end.
+        """
+        self._later[fd] = callback
+        if self._later_timer is None:
+            self._later_timer = self._loop.call_later(_LATER, self._add_those)
+
+    def _add_those(self) -> None:
+        self._later_timer = None
+        later, self._later = self._later, {}
+        for fd, callback in later.items():
+            self.add(fd, callback)
+
     def remove(self, fd: int) -> None:
         """Stop watching a descriptor; to be called before it is closed."""
+        if self._later.pop(fd, None) is not None:
+            return
         if self._callbacks.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
@@ -54,6 +75,8 @@ class Watcher:
     def close(self) -> None:
         """Leave the loop; descriptors stay as they are."""
         self._loop.remove_reader(self._epoll.fileno())
+        if self._later_timer is not None:
+            self._later_timer.cancel()
         self._callbacks.clear()
         self._epoll.close()
 

@@ -44,6 +44,7 @@ class _Node:
             self.asked += [decode_command(payload)[0] for payload in call[2:]]
             return 1
         return {
+            "LPOS": None,
             "LREM": 0,
             "HGET": b"n1",
             "LINDEX": packed(result_of("a1")) if self.has_result else None,
@@ -52,18 +53,19 @@ class _Node:
 
 
 def test_an_unclaimed_command_is_withdrawn() -> None:
-    """What is still in the list is taken off it, and its result is written here."""
+    """What is still in the list gets its result here, and only then is taken off it."""
     core = make_core()
     ticket = _job(core, stream=True)
-    played = play(kill(core, ticket, 15, 10), [1], [[1]], [1, 1])
+    played = play(kill(core, ticket, 15, 10), [0], [[1]], [1], [1, 1])
     assert played.value is True
-    remove, finish, tell = played.effects
+    look, finish, remove, tell = played.effects
+    assert look == Run([("LPOS", ticket.queue_key, ticket.payload)])
     assert remove == Run([("LREM", ticket.queue_key, 0, ticket.payload)])
     script = finish.calls[0]
     assert script[0] == "EVALSHA"
     assert script[3:5] == (f"corex:{{job:{ticket.id}}}:state", f"corex:{{job:{ticket.id}}}:result")
     assert script[7] == "me"  # who writes: no node holds the job
-    result = decode_result(script[12])
+    result = decode_result(script[13])
     assert (result.id, result.node, result.state, result.code) == (
         ticket.id,
         "n1",
@@ -71,17 +73,26 @@ def test_an_unclaimed_command_is_withdrawn() -> None:
         499,
     )
     assert result.tags == ["t"]
-    message = decode_message(script[15])
+    message = decode_message(script[16])
     assert message.is_last
     assert message.seq == 0
-    assert tell.calls[0] == ("RPUSH", "corex:{client:me}:inbox", script[12])
+    assert tell.calls[0] == ("RPUSH", "corex:{client:me}:inbox", script[13])
 
 
 def test_a_withdrawn_job_without_output_has_no_channel() -> None:
     """Nothing is published for a job that asked for no stream."""
     core = make_core()
-    played = play(kill(core, _job(core), 15, 10), [1], [[1]], [1, 1])
-    assert played.effects[1].calls[0][17] == ""
+    played = play(kill(core, _job(core), 15, 10), [0], [[1]], [1], [1, 1])
+    assert played.effects[1].calls[0][18] == ""
+
+
+def test_a_command_that_was_claimed_meanwhile_is_not_withdrawn() -> None:
+    """A node that holds the job by now is asked instead: no result is written over its head."""
+    core = make_core()
+    node = _Node(core)
+    played = play(kill(core, _job(core), 15, 10), [0], [[-1]], *[node] * 9)
+    assert played.value is True
+    assert node.asked
 
 
 def test_a_claimed_job_is_killed_by_its_node() -> None:
@@ -133,7 +144,9 @@ def test_a_node_that_does_not_answer() -> None:
         if isinstance(effect, ReadInbox):
             clock.now += effect.seconds
             return None
-        return [{"LREM": 0, "LINDEX": None, "RPUSH": 1}[call[0]] for call in effect.calls]
+        return [
+            {"LPOS": None, "LREM": 0, "LINDEX": None, "RPUSH": 1}[call[0]] for call in effect.calls
+        ]
 
     ticket = _job(core)
     plan = kill(core, ticket, 15, 3)
@@ -151,6 +164,6 @@ def test_many_jobs_are_ended_together() -> None:
         packed(result_of(running.id, JobState.KILLED, code=499)),
     ]
     plan = kill_many(core, [waiting, running], 5)
-    played = play(plan, [1], [[1]], [1, 1], [0], [1], results)
+    played = play(plan, [0], [[1]], [1], [1, 1], [None], [1], results)
     assert sorted(index for index, _ in played.emitted) == [0, 1]
     assert played.done

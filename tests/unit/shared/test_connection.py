@@ -23,6 +23,7 @@ from corex_shared.errors import (
         "redis//localhost",
         "redis://localhost:port/0",
         "redis://localhost:99999/0",
+        "redis://[::1/0",
     ],
 )
 def test_a_url_that_cannot_be_used(url: str) -> None:

@@ -1,0 +1,131 @@
+"""A manager to try jobs on: it gets commands, and remembers messages and results."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from corex_node.manager.jobs import Demand, Job
+from corex_node.manager.limits import Limits
+from corex_node.manager.manager import ProcessManager
+from corex_node.manager.registry import Registry
+from corex_shared.models import Command, JobResult
+from tests.helpers.eventually import eventually_async
+
+SILENT = Demand(False, frozenset())
+ALL = Demand(True, frozenset())
+
+
+class Bench:
+    """The manager's surroundings: sink, journal and clock in one.
+
+    Attributes:
+        manager: under test.
+        results: of jobs, in the order of their ends.
+        messages: `(job, level, text)` in order.
+        journalled: jobs of which it was remembered that they run.
+        congested_now: what the sink says of itself.
+    """
+
+    def __init__(self, registry: Registry, limits: Limits) -> None:
+        """Make a manager; to be called within a running loop."""
+        self.manager = ProcessManager("n1", registry, limits, self, self, self)
+        self.results: dict[str, JobResult] = {}
+        self.messages: list[tuple[str, int, str]] = []
+        self.journalled: list[str] = []
+        self.congested_now = False
+        self._numbers = itertools.count(1)
+
+    # -- what the manager asks of its surroundings --------------------------------------------
+
+    def message(self, job: Job, level: int, text: str) -> None:
+        """Remember a message."""
+        self.messages.append((job.id, level, text))
+
+    def congested(self) -> bool:
+        """Answer as told."""
+        return self.congested_now
+
+    def finished(self, job: Job, result: JobResult) -> None:
+        """Remember a result."""
+        assert job.id not in self.results
+        self.results[job.id] = result
+
+    async def running(self, jobs: list[Job]) -> None:
+        """Remember that they run."""
+        self.journalled += [job.id for job in jobs]
+
+    def now_ms(self) -> int:
+        """This machine's time."""
+        return time.time_ns() // 1_000_000
+
+    # -- what tests ask -----------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Let jobs that wait be started."""
+        self._running = asyncio.create_task(self.manager.run())
+
+    async def close(self) -> None:
+        """End all jobs and give everything up."""
+        for job in list(self.manager.jobs):
+            self.manager.kill(job, signal.SIGKILL)
+        await eventually_async(lambda: not self.manager.jobs)
+        self._running.cancel()
+        await asyncio.wait([self._running])
+        await self.manager.close()
+
+    def place(
+        self,
+        command: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        demand: Demand = SILENT,
+        control: bool = False,
+        **fields: Any,
+    ) -> Job:
+        """Give a command its place, and do not admit it."""
+        fields.setdefault("id", f"j{next(self._numbers)}")
+        entry = self.manager.registry.get(command)
+        assert entry is not None
+        asked = Command(command, arguments, **fields)
+        return self.manager.place(asked, entry, demand, None, control=control)
+
+    def push(self, command: str, arguments: dict[str, Any] | None = None, **more: Any) -> Job:
+        """Give a command its place and admit it."""
+        job = self.place(command, arguments, **more)
+        self.manager.admit(job)
+        return job
+
+    def script(self, text: str, **more: Any) -> Job:
+        """Push a script."""
+        stdin = more.pop("stdin", None)
+        return self.push("bash", {"script": text, "stdin": stdin}, **more)
+
+    def program(self, *argv: str, **arguments: Any) -> Job:
+        """Push a program."""
+        return self.push("core.system", {"name": argv[0], "args": list(argv[1:]), **arguments})
+
+    async def result(self, job: Job, seconds: float = 15) -> JobResult:
+        """Wait for a job's result."""
+        await eventually_async(
+            lambda: job.id in self.results, f"the result of {job.id}", seconds=seconds
+        )
+        return self.results[job.id]
+
+    async def all_results(self, jobs: Iterable[Job], seconds: float = 30) -> list[JobResult]:
+        """Wait for the results of many, in their order."""
+        return [await self.result(job, seconds) for job in jobs]
+
+    async def ready(self, job: Job) -> None:
+        """Wait until a job has written something."""
+        await eventually_async(
+            lambda: (
+                any(name == job.id for name, _, _ in self.messages)
+                or (job.stdout is not None and job.stdout.tail.total > 0)
+            ),
+            f"{job.id} writes",
+        )

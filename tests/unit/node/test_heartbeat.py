@@ -1,0 +1,124 @@
+"""Taking a node's lease, with a store that is none."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from corex_node.clock import ServerClock
+from corex_node.leases import Heartbeat, Identity, LeaseAnswer, Load, pid_start
+from corex_shared.errors import LeaseHeldError, StoreUnavailableError
+
+NOW = 1_700_000_000_000
+IDENTITY = Identity.of_this_process("n1", "mine", ("g",), {"zone": "a"})
+
+
+class Store:
+    """Answers what it is told to, the last answer again and again."""
+
+    def __init__(self, *answers: LeaseAnswer | Exception) -> None:
+        self._answers = list(answers)
+        self.asked: list[tuple[dict[str, str | int], int, str]] = []
+        self.seen_at: list[int] = []
+        self.given_back = 0
+
+    def lease(self, fields: dict[str, str | int], ttl_ms: int, replaces: str) -> LeaseAnswer:
+        """Answer."""
+        self.asked.append((fields, ttl_ms, replaces))
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def seen(self, server_ms: int) -> None:
+        """Note it."""
+        self.seen_at.append(server_ms)
+
+    def unlease(self) -> None:
+        """Note it."""
+        self.given_back += 1
+
+
+HELD = LeaseAnswer(True, NOW)
+# A live process of this machine: this one.
+OTHER = LeaseAnswer(
+    False, NOW, "other", IDENTITY.boot, os.getpid(), pid_start(os.getpid()) or 0, "host", 15_000
+)
+
+
+def _heartbeat(store: Store) -> Heartbeat:
+    return Heartbeat(store, IDENTITY, ServerClock(), ttl=15, every=5)
+
+
+async def test_a_free_lease() -> None:
+    """It is taken with one question; who we are is told with it."""
+    store = Store(HELD)
+    heartbeat = _heartbeat(store)
+    heartbeat.load = lambda: Load(200, 3, 4)
+    assert await heartbeat.acquire() == NOW
+    fields, ttl_ms, replaces = store.asked[0]
+    assert (len(store.asked), ttl_ms, replaces) == (1, 15_000, "")
+    assert (fields["slots"], fields["running"], fields["queued"]) == (200, 3, 4)
+    assert (fields["groups"], fields["labels"]) == ('["g"]', '{"zone": "a"}')
+    assert fields["pid"] == os.getpid()
+    assert store.seen_at == [NOW]
+
+
+async def test_a_holder_that_is_gone_is_replaced_at_once() -> None:
+    """A process of this machine that is no more is not waited for."""
+    for gone in (
+        replace(OTHER, pid=2**22 + 1, pid_start=1),
+        replace(OTHER, pid_start=OTHER.pid_start + 1),  # its number is another's now
+    ):
+        store = Store(gone, HELD)
+        assert await _heartbeat(store).acquire() == NOW
+        assert [replaces for _, _, replaces in store.asked] == ["", "other"]
+
+
+async def test_a_holder_elsewhere_that_renews_is_left_alone() -> None:
+    """A renewal seen is proof of life, whatever the numbers of its process."""
+    far = replace(OTHER, boot="another machine", pid=2**22 + 1, host="far")
+    store = Store(far, replace(far, server_ms=NOW + 5000))
+    with pytest.raises(LeaseHeldError, match=r"node n1 .*process 4194305 on far"):
+        await _heartbeat(store).acquire()
+    assert {replaces for _, _, replaces in store.asked} == {""}
+
+
+async def test_a_holder_elsewhere_that_is_silent_is_waited_for() -> None:
+    """Its lease runs out, and then is ours; a few milliseconds more are no renewal."""
+    far = replace(OTHER, boot="another machine")
+    store = Store(far, replace(far, server_ms=NOW + 505, ttl_ms=14_500), HELD)
+    assert await _heartbeat(store).acquire() == NOW
+    assert len(store.asked) == 3
+
+
+async def test_a_third_agent_that_was_faster() -> None:
+    """When the lease changes hands while we wait, its new holder is alive."""
+    far = replace(OTHER, boot="another machine")
+    store = Store(far, replace(far, holder="third"))
+    with pytest.raises(LeaseHeldError):
+        await _heartbeat(store).acquire()
+
+
+async def test_a_live_holder_of_this_machine() -> None:
+    """It is not replaced while it renews."""
+    store = Store(OTHER, replace(OTHER, server_ms=NOW + 5000))
+    with pytest.raises(LeaseHeldError):
+        await _heartbeat(store).acquire()
+
+
+async def test_redis_is_away() -> None:
+    """It is the caller's to try again."""
+    with pytest.raises(StoreUnavailableError):
+        await _heartbeat(Store(StoreUnavailableError("away"))).acquire()
+
+
+async def test_the_lease_is_given_back() -> None:
+    """Once, at the end, whether it was being renewed or not."""
+    store = Store(HELD)
+    heartbeat = _heartbeat(store)
+    await heartbeat.acquire()
+    heartbeat.stop()
+    assert store.given_back == 1
