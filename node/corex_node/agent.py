@@ -14,7 +14,6 @@ from corex_node.admission import Admission
 from corex_node.builtins import standard_registry
 from corex_node.clock import ServerClock
 from corex_node.config import Config
-from corex_node.endings import end
 from corex_node.intake import Intake
 from corex_node.lease_store import NodeLeaseStore
 from corex_node.leases import Heartbeat, Identity, Load
@@ -33,6 +32,7 @@ from corex_node.starts import StartJournal
 from corex_node.store import NodeStore
 from corex_node.ticket import Source
 from corex_shared.connection import Endpoint, safe_url
+from corex_shared.endings import end
 from corex_shared.errors import LeaseLostError, StoreError, StoreUnavailableError
 from corex_shared.keys import Keys
 

@@ -30,8 +30,8 @@ URL_VARIABLES = ("COREX_NODE_URL", "COREX_URL")
 
 Positive = Annotated[int, Meta(ge=1)]
 Size = Annotated[int, Meta(ge=1024)]
-Duration = Annotated[float, Meta(ge=0)]
-Interval = Annotated[float, Meta(gt=0)]
+Duration = Annotated[float, Meta(ge=0, le=1e9)]
+Interval = Annotated[float, Meta(gt=0, le=1e9)]
 
 
 class Main(Struct, frozen=True, forbid_unknown_fields=True):

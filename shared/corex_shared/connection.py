@@ -11,10 +11,10 @@ blocking commands, ten blind retries that repeat a write whose answer was lost) 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 import hiredis
 import redis
@@ -145,7 +145,6 @@ class Endpoint:
         """
         self.url = url
         try:
-            self._scheme = urlsplit(url).scheme
             redis.asyncio.connection.parse_url(url)
         except ValueError as error:
             raise ConfigError("url", "", f"{safe_url(url)}: {error}") from error
@@ -201,12 +200,9 @@ class Endpoint:
 
 
 def safe_url(url: str) -> str:
-    """Write a URL for people to see: without its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{parts.username or ''}:***@{host}").geturl()
+    """Write a URL for people to see: without its password, wherever that is."""
+    url = re.sub(r"(//[^/:@]*:)[^/]*@", r"\1***@", url)
+    return re.sub(r"([?&]password=)[^&#]*", r"\1***", url)
 
 
 def execute(client: redis.Redis, calls: Iterable[Call]) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, TypeVar
 
@@ -24,6 +23,7 @@ from corex.effects import (
 from corex.mailbox import Waiter
 from corex.transport.inbox import inbox_calls, inbox_entries
 from corex_shared.connection import COMMAND_TIMEOUT, Endpoint, execute_async, translated
+from corex_shared.endings import end
 from corex_shared.errors import StoreError, StoreUnavailableError
 
 T = TypeVar("T")
@@ -137,6 +137,12 @@ class AsyncTransport:
             raise RuntimeError("the client is closed")
 
 
+def _cancellations() -> int:
+    """How often the running task was asked to end."""
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
+
+
 class _Done(Exception):
     """The plan is done: StopIteration, which cannot leave a coroutine."""
 
@@ -169,10 +175,13 @@ class _Run:
             if isinstance(effect, Emit):
                 return effect.item
             reply = error = None
+            cancelled = _cancellations()
             try:
                 reply = await self._perform(effect)
             except StoreError as failure:
                 error = failure
+            if _cancellations() > cancelled:  # redis-py lost it: see corex_shared.endings
+                raise asyncio.CancelledError
 
     async def _perform(self, effect: Effect) -> Any:
         if isinstance(effect, Subscribe):
@@ -294,8 +303,5 @@ class _Inbox:
                 future.set_exception(error)
 
     async def close(self) -> None:
-        task = self._task
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        if self._task is not None:
+            await end([self._task], SLICE)

@@ -39,6 +39,7 @@ class Surroundings:
         spawners: start programs.
         executor: threads for built-ins that may wait.
         linger: see `Child`.
+        began: hears that a program runs.
         wrote: takes output of a program.
         ended: takes the outcome, once.
     """
@@ -47,6 +48,7 @@ class Surroundings:
     spawners: SpawnerPool
     executor: Executor
     linger: float
+    began: Callable[[Job], None]
     wrote: Wrote
     ended: Ended
 
@@ -88,6 +90,10 @@ class ProgramExecution:
     def resume(self) -> None:
         """Read its output on."""
         self._child.resume()
+
+    def child_started(self) -> None:
+        """Pass the start on."""
+        self._around.began(self._job)
 
     def child_wrote(self, stream: int, data: bytes) -> bool:
         """Pass output on."""
@@ -143,6 +149,7 @@ class BuiltinExecution:
         if kind is Kind.INLINE:
             self._end(self._run_inline())
             return
+        self._around.began(self._job)
         loop = asyncio.get_running_loop()
         if kind is Kind.ASYNC:
             self._future = loop.create_task(self._call())

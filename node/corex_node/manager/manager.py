@@ -102,6 +102,7 @@ class ProcessManager:
             self._spawners,
             self._executor,
             limits.linger,
+            self._began,
             self._output.wrote,
             self._ended,
         )
@@ -252,14 +253,18 @@ class ProcessManager:
             job.started_ms = now_ms
         try:
             job.execution = self._execution(job)
-            if job.command.max_time:
-                job.run_timer = self._loop.call_later(job.command.max_time, self._timed_out, job)
             job.execution.start()
         except CommandError as error:
             self._ended(job, of_error(error))
         except Exception as error:  # noqa: BLE001 - a command's fault is its result
             _log.error("job.start_failed", job=job.id, exc_info=True)
             self._ended(job, of_error(error))
+
+    def _began(self, job: Job) -> None:
+        """An attempt runs now: its time counts from here, not from the wait for its start."""
+        job.attempt_began = time.monotonic()
+        if job.command.max_time:
+            job.run_timer = self._loop.call_later(job.command.max_time, self._timed_out, job)
 
     def _execution(self, job: Job) -> Execution:
         entry = job.entry

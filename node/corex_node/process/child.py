@@ -30,6 +30,9 @@ _DRAIN_READS = 64
 class ChildOwner(Protocol):
     """Who hears of a child."""
 
+    def child_started(self) -> None:
+        """It runs."""
+
     def child_wrote(self, stream: int, data: bytes) -> bool:
         """Take output (stream 1 or 2); False asks for no more until `Child.resume`."""
 
@@ -142,6 +145,7 @@ class Child:
     def started(self, pid: int) -> None:
         """It runs."""
         self.pid = pid
+        self._owner.child_started()
         for fd in self._outputs:
             self._watcher.add_later(fd, partial(self._readable, fd))
 

@@ -28,7 +28,7 @@ class Tail:
             self._chunks = deque()
         self._chunks.append(data)
         self._kept += len(data)
-        while self._kept - len(self._chunks[0]) >= self._limit:
+        while self._chunks and self._kept - len(self._chunks[0]) >= self._limit:
             self._kept -= len(self._chunks.popleft())
 
     @property
