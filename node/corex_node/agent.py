@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import secrets
+import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -17,7 +18,6 @@ from corex_node.config import Config
 from corex_node.intake import Intake
 from corex_node.lease_store import NodeLeaseStore
 from corex_node.leases import Heartbeat, Identity, Load
-from corex_node.manager.jobs import Job
 from corex_node.manager.limits import Limits
 from corex_node.manager.manager import ProcessManager
 from corex_node.manager.registry import Registry
@@ -36,6 +36,8 @@ from corex_shared.endings import end
 from corex_shared.errors import LeaseLostError, StoreError, StoreUnavailableError
 from corex_shared.keys import Keys
 
+_LONGEST_GRACE = 30.0
+"""Seconds of grace that a job has when the agent itself is told to stop."""
 _KILL_MARGIN = 5.0
 """Seconds that jobs have to end beyond their grace."""
 _BUSY = 16
@@ -126,12 +128,10 @@ class Agent:
             ConfigError: the server cannot be used.
         """
         _raise_descriptor_limit(self._config.main.max_jobs)
-        begun = await self._unless_stopped(self._begin())
-        if begun is None:
-            await self._close()
-            return
         try:
-            await self._serve(begun)
+            begun = await self._unless_stopped(self._begin())
+            if begun is not None:
+                await self._serve(begun)
         finally:
             self._manager.abandon()
             await self._close()
@@ -213,8 +213,7 @@ class Agent:
             await self._stopping.wait()
             if self._lease_lost:
                 await end(claiming, patience)
-                self._manager.stop_all()
-                await self._until(self._all_ended, self._kill_time())
+                await self._stop_jobs()
             else:
                 await self._wind_down(intakes, claiming)
             await end(components, patience)
@@ -274,9 +273,17 @@ class Agent:
             "give back",
         )
         await self._until(self._all_ended, limits.drain)
-        self._manager.stop_all()
-        await self._until(self._all_ended, self._kill_time())
+        await self._stop_jobs()
         await self._bounded(self._outbox.flushed(), limits.deliver, "deliver")
+
+    async def _stop_jobs(self) -> None:
+        """Stop all jobs with the grace that each has, as far as there is time for it."""
+        self._manager.stop_all()
+        graces = [self._manager.grace_of(job) for job in self._manager.snapshot()]
+        patience = min(max(graces, default=0.0), _LONGEST_GRACE) + _KILL_MARGIN
+        await self._until(self._all_ended, patience)
+        self._manager.stop_all(signal.SIGKILL)
+        await self._until(self._all_ended, _KILL_MARGIN)
 
     async def _bounded(self, step: Coroutine[Any, Any, object], seconds: float, name: str) -> None:
         """Await a step for so long at most; what goes wrong with it is logged."""
@@ -297,14 +304,6 @@ class Agent:
 
     def _all_ended(self) -> bool:
         return not self._manager.jobs
-
-    def _kill_time(self) -> float:
-        graces = [self._grace_of(job) for job in self._manager.jobs.values()]
-        return max(graces, default=0.0) + self._config.limits.linger + _KILL_MARGIN
-
-    def _grace_of(self, job: Job) -> float:
-        grace = job.command.grace
-        return self._config.limits.grace if grace is None else grace
 
     async def _close(self) -> None:
         await asyncio.to_thread(self._heartbeat.stop)

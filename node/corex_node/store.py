@@ -1,6 +1,7 @@
 """Everything that an agent says to Redis of its commands and jobs.
 
-Each method is one round trip, and harmless to repeat. (The lease is `lease_store`'s.)
+Each method is one round trip (`settle` up to two), and harmless to repeat. The lease is
+`lease_store`'s.
 """
 
 from __future__ import annotations
@@ -167,7 +168,9 @@ class NodeStore:
         released: Sequence[str],
         retention_ms: int,
     ) -> list[int]:
-        """Write output and results, and forget the finished commands, in one round trip.
+        """Write output and results, and forget the finished commands.
+
+        One round trip, or two where both output and results are to be written.
 
         Args:
             emissions: messages of jobs that stream.
@@ -184,29 +187,39 @@ class NodeStore:
         Raises:
             StoreUnavailableError: some or all may have been done.
         """
-        calls = [self._emit(emission) for emission in emissions]
         node_log = self._keys.node_log(self._node)
-        calls += [("PUBLISH", node_log, message) for message in node_messages]
-        at = len(calls)
+        written = [self._emit(emission) for emission in emissions]
+        written += [("PUBLISH", node_log, message) for message in node_messages]
+        ends: list[Call] = []
         if finishes:
-            calls.append(
+            ends.append(
                 finish_call(self._keys, self._node, self._incarnation, retention_ms, finishes)
             )
         if released:
-            calls.append(
+            ends.append(
                 script("release").call(
                     [self._claimed, self._presence], [self._incarnation, *released]
                 )
             )
-        replies = await execute_async(self._client, calls, keep_refusals=True)
-        for reply in replies:
-            if isinstance(reply, StoreRefusedError):
-                _log.error("store.refused", reason=str(reply))
-        answer = replies[at] if finishes else []
+        if emissions and finishes:
+            # No last message may be written before those that come before it, even if only
+            # one of two scripts is known to the server.
+            await self._settle(written)
+            replies = await self._settle(ends)
+        else:
+            replies = (await self._settle([*written, *ends]))[len(written) :]
+        answer = replies[0] if finishes else []
         if isinstance(answer, StoreRefusedError):  # not one job's fault: no result is given up
             raise StoreUnavailableError(str(answer)) from answer
         answers: list[int] = answer
         return answers
+
+    async def _settle(self, calls: list[Call]) -> list[Any]:
+        replies = await execute_async(self._client, calls, keep_refusals=True) if calls else []
+        for reply in replies:
+            if isinstance(reply, StoreRefusedError):
+                _log.error("store.refused", reason=str(reply))
+        return replies
 
     def _emit(self, emission: Emission) -> Call:
         arguments: list[Argument] = [

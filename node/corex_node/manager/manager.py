@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -28,7 +28,8 @@ from corex_node.manager.executions import (
 from corex_node.manager.jobs import Demand, Execution, Job
 from corex_node.manager.limits import Limits
 from corex_node.manager.outcome import Outcome, of_error, of_state
-from corex_node.manager.output import MessageSink, OutputRelay
+from corex_node.manager.output import OutputRelay
+from corex_node.manager.ports import Clock, Journal, Sink
 from corex_node.manager.queues import QueueTable
 from corex_node.manager.registry import Entry, Kind, Registry
 from corex_node.manager.restarts import RestartPolicy
@@ -36,7 +37,7 @@ from corex_node.manager.results import result_of
 from corex_node.process.spawner_pool import SpawnerPool
 from corex_node.process.watcher import Watcher
 from corex_shared.errors import CommandError
-from corex_shared.models import Command, JobResult
+from corex_shared.models import Command
 from corex_shared.states import JobState, Stage
 
 _log = structlog.get_logger()
@@ -44,27 +45,6 @@ _log = structlog.get_logger()
 _STARTS_AT_ONCE = 16
 _BUILTIN_THREADS = 16
 _STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGQUIT})
-
-
-class Sink(MessageSink, Protocol):
-    """Where messages and results go; `ProcessManager.resume_output` ends a congestion."""
-
-    def finished(self, job: Job, result: JobResult) -> None:
-        """Take the one result of a job."""
-
-
-class Journal(Protocol):
-    """Remembers what must be known after a crash."""
-
-    async def running(self, jobs: list[Job]) -> None:
-        """Return when it is remembered that these jobs, which waited, run now."""
-
-
-class Clock(Protocol):
-    """Tells the time that others go by."""
-
-    def now_ms(self) -> int:
-        """Milliseconds since the epoch."""
 
 
 class ProcessManager:
@@ -318,13 +298,13 @@ class ProcessManager:
             if job.admitted:  # else its end waits for those who are bringing it
                 self._finish(job, job.verdict)
         elif number in (signal.SIGTERM, signal.SIGKILL) or not execution.signal(number):
-            execution.stop(self._grace(job) if number == signal.SIGTERM else 0)
+            execution.stop(self.grace_of(job) if number == signal.SIGTERM else 0)
         return True
 
-    def stop_all(self) -> None:
+    def stop_all(self, number: int = signal.SIGTERM) -> None:
         """End every job: KILLED."""
         for job_id in list(self.jobs):
-            self.kill(job_id)
+            self.kill(job_id, number)
 
     def unstarted(self) -> list[Job]:
         """Jobs that have never run, in order of their arrival."""
@@ -342,7 +322,8 @@ class ProcessManager:
         self._watcher.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _grace(self, job: Job) -> float:
+    def grace_of(self, job: Job) -> float:
+        """Seconds between TERM and KILL when a job is stopped."""
         grace = job.command.grace
         return self.limits.grace if grace is None else grace
 
@@ -350,7 +331,7 @@ class ProcessManager:
         job.run_timer = None
         if job.verdict is None and job.execution is not None:
             job.verdict = of_state(JobState.TIMEOUT)
-            job.execution.stop(self._grace(job))
+            job.execution.stop(self.grace_of(job))
 
     def _ended(self, job: Job, outcome: Outcome) -> None:
         """One attempt has ended: settle what it comes to, and what follows."""

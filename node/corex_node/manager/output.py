@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 from corex_node.manager.jobs import Job, Output
 from corex_node.manager.limits import Limits
+from corex_node.manager.ports import MessageSink
 from corex_node.process.chunks import LineChunks
 from corex_shared.states import Level
-
-
-class MessageSink(Protocol):
-    """Where messages go."""
-
-    def message(self, job: Job, level: int, text: str) -> None:
-        """Take a message that the job's demand wants."""
-
-    def congested(self) -> bool:
-        """Whether messages come faster than they go."""
 
 
 class OutputRelay:

@@ -51,6 +51,8 @@ _STARTS_AT_ONCE = 2
 _ENDING = frozenset({signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGQUIT})
 _SWEEP_EVERY = 1.0
 """Seconds between two looks for orphans that have ended."""
+_LAST_SWEEPS = 3
+"""Looks after the last child."""
 
 
 class _Child:
@@ -81,6 +83,7 @@ class Spawner:
         self._events: list[Event] = []
         self._waits_to_send = False
         self._next_sweep = 0.0
+        self._sweeps = 0  # looks for orphans that are still to come
 
     def run(self) -> None:
         """Serve; return when the agent is gone and no process of it is left."""
@@ -97,7 +100,7 @@ class Spawner:
                 return False
         for _ in range(min(_STARTS_AT_ONCE, len(self._starts))):
             self._start(*self._starts.popleft())
-        if self._next_sweep and time.monotonic() >= self._next_sweep:
+        if self._sweeps and time.monotonic() >= self._next_sweep:
             self._sweep()
         return self._send_events()
 
@@ -188,19 +191,22 @@ class Spawner:
         return {child.pid for child in self._children.values()}
 
     def _time_to_sweep(self) -> float:
-        """Seconds until orphans are looked for; for ever while there can be none."""
-        if not self._children:
-            return -1.0 if not self._next_sweep else _SWEEP_EVERY
-        if not self._next_sweep:
-            self._next_sweep = time.monotonic() + _SWEEP_EVERY
+        """Seconds until orphans are looked for; -1, for ever, while there can be none."""
+        if self._children:
+            self._sweeps = _LAST_SWEEPS
+        elif not self._sweeps:
+            return -1.0
         return max(0.0, self._next_sweep - time.monotonic())
 
     def _sweep(self) -> None:
-        """End the zombies of orphans."""
-        orphans = children() - self._pids()
-        left = {pid for pid in orphans if not reap_child(pid)}
-        again = left or self._children
-        self._next_sweep = time.monotonic() + _SWEEP_EVERY if again else 0.0
+        """End the zombies of orphans.
+
+        The kernel's list of children may lack one while others end, so it takes several looks
+        after the last child to be sure that none is left.
+        """
+        self._next_sweep = time.monotonic() + _SWEEP_EVERY
+        left = {pid for pid in children() - self._pids() if not reap_child(pid)}
+        self._sweeps = _LAST_SWEEPS if left else max(0, self._sweeps - 1)
 
     def _end_everything(self) -> None:
         """The agent is gone: no process that it started may survive it."""

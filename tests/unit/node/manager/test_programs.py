@@ -128,7 +128,7 @@ async def test_no_descriptor_is_left_open(bench: Bench) -> None:
 async def test_no_process_is_left(bench: Bench) -> None:
     """No zombie of a job stays, neither here nor beside."""
     own = psutil.Process()
-    beside = set(own.children())
+    beside = set(own.children(recursive=True))
     await bench.all_results([bench.script("true & sleep 0 &") for _ in range(50)])
 
     def left() -> list[psutil.Process]:
