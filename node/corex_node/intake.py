@@ -140,7 +140,7 @@ class Intake:
                     await self._room.wait(enough)
             except TimeoutError:
                 pass
-        return min(self._room.free(), enough)
+        return self._room.free()
 
     async def _adopt_unfiled(self) -> None:
         """Admit what was claimed by a call whose answer was lost."""

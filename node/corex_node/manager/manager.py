@@ -40,8 +40,6 @@ from corex_shared.errors import CommandError
 from corex_shared.models import Command
 from corex_shared.states import JobState, Stage
 
-_log = structlog.get_logger()
-
 _STARTS_AT_ONCE = 16
 _BUILTIN_THREADS = 16
 _STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGQUIT})
@@ -64,6 +62,7 @@ class ProcessManager:
         self.registry = registry
         self.limits = limits
         self.jobs: dict[str, Job] = {}
+        self._log = structlog.get_logger().bind()  # once: a job's events cost no look-up
         self._sink = sink
         self._journal = journal
         self._clock = clock
@@ -237,7 +236,7 @@ class ProcessManager:
         except CommandError as error:
             self._ended(job, of_error(error))
         except Exception as error:  # noqa: BLE001 - a command's fault is its result
-            _log.error("job.start_failed", job=job.id, exc_info=True)
+            self._log.error("job.start_failed", job=job.id, exc_info=True)
             self._ended(job, of_error(error))
 
     def _began(self, job: Job) -> None:
@@ -375,7 +374,7 @@ class ProcessManager:
     def _finish(self, job: Job, outcome: Outcome) -> None:
         self._forget(job)
         result = result_of(job, self.node, outcome)
-        _log.debug("job.finished", job=job.id, state=result.state, code=result.code)
+        self._log.debug("job.finished", job=job.id, state=result.state, code=result.code)
         self._sink.finished(job, result)
 
     def _forget(self, job: Job) -> None:

@@ -20,19 +20,34 @@ if lease[1] ~= ARGV[1] or lease[2] == '1' then
   return false
 end
 redis.call('HLEN', KEYS[2])  -- fails, before anything is taken, if it is no hash
+
 local most, budget, cap = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local number, taken = tonumber(ARGV[6]), {}
+-- In steps, so that no more is looked at than about what is taken; and so that `unpack` never
+-- gets more than it can hold.
 while #taken < most and budget > 0 do
-  local payload = redis.call('LPOP', KEYS[1])
-  if not payload then
+  local from = #taken
+  local found = redis.call('LRANGE', KEYS[1], from, math.min(from + 32, most) - 1)
+  if #found == 0 then
     break
   end
-  local size = #payload
-  if size > cap then
-    payload = string.sub(payload, 1, cap)
+  local fields = {}
+  for _, payload in ipairs(found) do
+    if budget <= 0 then
+      break
+    end
+    local size = #payload
+    if size > cap then
+      payload = string.sub(payload, 1, cap)
+    end
+    budget = budget - #payload
+    fields[#fields + 1] = ARGV[5] .. string.format('%.0f', number + #taken)
+    fields[#fields + 1] = payload
+    taken[#taken + 1] = size > cap and {payload, size} or payload
   end
-  budget = budget - #payload
-  redis.call('HSET', KEYS[2], ARGV[5] .. string.format('%.0f', number + #taken), payload)
-  taken[#taken + 1] = size > cap and {payload, size} or payload
+  redis.call('HSET', KEYS[2], unpack(fields))
+end
+if #taken > 0 then
+  redis.call('LTRIM', KEYS[1], #taken, -1)
 end
 return taken

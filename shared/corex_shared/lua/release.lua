@@ -13,7 +13,7 @@ if redis.call('HGET', KEYS[2], 'incarnation') ~= ARGV[1] then
   return -1
 end
 local removed = 0
-for i = 2, #ARGV do
-  removed = removed + redis.call('HDEL', KEYS[1], ARGV[i])
+for i = 2, #ARGV, 100 do
+  removed = removed + redis.call('HDEL', KEYS[1], unpack(ARGV, i, math.min(i + 99, #ARGV)))
 end
 return removed
