@@ -14,6 +14,7 @@ from contextlib import suppress
 KILL_PATIENCE = 5.0
 """Seconds within which killed processes are expected to be gone."""
 _KILL_POLL = 0.005
+_EMPTY_LOOKS = 2
 
 JOB_MARK = "COREX_JOB_ID"
 """Variable by which every process of a job is known, unless it took care to remove it."""
@@ -59,10 +60,18 @@ def end_orphans(jobs: Collection[str], ours: Collection[int]) -> int:
 
 
 def end_all_children() -> None:
-    """Kill all children of this process, and what they leave behind; blocks until all are gone."""
+    """Kill all children of this process, and what they leave behind; blocks until all are gone.
+
+    What a child leaves becomes a child here only as it dies, and the kernel's list may lack one
+    while others end: it takes two looks at an empty list to be sure.
+    """
     deadline = time.monotonic() + KILL_PATIENCE
-    while end_children(children()) and time.monotonic() < deadline:
-        time.sleep(_KILL_POLL)
+    empty = 0
+    while empty < _EMPTY_LOOKS and time.monotonic() < deadline:
+        found = children()
+        empty = 0 if found else empty + 1
+        if end_children(found) or not found:
+            time.sleep(_KILL_POLL)
 
 
 def end_children(pids: Collection[int]) -> set[int]:

@@ -27,7 +27,9 @@ from corex_node.process.orphans import (
     JOB_MARK,
     children,
     end_all_children,
+    end_children,
     end_orphans,
+    job_of,
     reap_child,
 )
 from corex_node.process.packets import (
@@ -199,13 +201,16 @@ class Spawner:
         return max(0.0, self._next_sweep - time.monotonic())
 
     def _sweep(self) -> None:
-        """End the zombies of orphans.
+        """End the zombies of orphans, and orphans whose job is over.
 
         The kernel's list of children may lack one while others end, so it takes several looks
         after the last child to be sure that none is left.
         """
         self._next_sweep = time.monotonic() + _SWEEP_EVERY
         left = {pid for pid in children() - self._pids() if not reap_child(pid)}
+        jobs = {child.job for child in self._children.values()}
+        over = {pid for pid in left if (job := job_of(pid)) is not None and job not in jobs}
+        left -= over - end_children(over)
         self._sweeps = _LAST_SWEEPS if left else max(0, self._sweeps - 1)
 
     def _end_everything(self) -> None:
