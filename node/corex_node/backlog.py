@@ -22,6 +22,7 @@ class Pending:
     parts: list[str]
     size: int
     epoch: int
+    whole: bool = False
 
     @property
     def text(self) -> str:
@@ -70,18 +71,21 @@ class Backlog:
         """Whether any message waits."""
         return bool(self._jobs)
 
-    def add(self, job_id: str, ticket: Ticket, level: int, text: str) -> None:
-        """Add a job's next message."""
+    def add(
+        self, job_id: str, ticket: Ticket, level: int, text: str, *, whole: bool = False
+    ) -> None:
+        """Add a job's next message; a `whole` one is joined with no other."""
         job = self._jobs.get(job_id)
         if job is None:
             job = self._jobs[job_id] = JobBacklog(job_id, ticket)
         last = job.messages[-1] if job.messages else None
-        if last and last.level == level and last.size + len(text) <= _MERGED_AT_MOST:
+        joins = last and last.level == level and not whole and not last.whole
+        if last and joins and last.size + len(text) <= _MERGED_AT_MOST:
             last.parts.append(text)
             last.size += len(text)
             self.size += len(text)
             return
-        job.messages.append(Pending(level, [text], len(text), time.time_ns()))
+        job.messages.append(Pending(level, [text], len(text), time.time_ns(), whole))
         self.size += len(text) + _OVERHEAD
 
     def shrink(self, limit: int) -> int:

@@ -102,9 +102,9 @@ class Outbox:
 
     # -- sink ---------------------------------------------------------------------------------
 
-    def message(self, job: Job, level: int, text: str) -> None:
-        """Take a message."""
-        self._backlog.add(job.id, cast("Ticket", job.origin), level, text)
+    def message(self, job: Job, level: int, text: str, *, whole: bool) -> None:
+        """Take a message; a `whole` one is joined with no other."""
+        self._backlog.add(job.id, cast("Ticket", job.origin), level, text, whole=whole)
         if self._away and self._backlog.size > self._limits.held:
             lost = self._backlog.shrink(self._limits.held)
             _log.warning("output.dropped", characters=lost, node=self._node)

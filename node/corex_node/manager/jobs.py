@@ -14,7 +14,7 @@ from msgspec import Struct
 from corex_node.manager.outcome import Outcome
 from corex_node.manager.registry import Entry
 from corex_node.manager.restarts import RestartPolicy
-from corex_node.process.chunks import LineChunks
+from corex_node.process.inband import InBand
 from corex_node.process.tail import Tail
 from corex_shared.models import Command
 from corex_shared.states import Level, Stage
@@ -61,15 +61,23 @@ class Demand(Struct, frozen=True):
 
 
 class Output:
-    """What the attempts of one job write to one stream."""
+    """What the attempts of one job write to one stream.
 
-    __slots__ = ("chunks", "level", "tail")
+    Attributes:
+        level: of its plain output.
+        written: bytes, of everything.
+        tail: the last part of the output as such, without what is addressed to other levels.
+        reader: of the running attempt's stream.
+    """
+
+    __slots__ = ("level", "reader", "tail", "written")
 
     def __init__(self, level: Level, kept: int) -> None:
         """Keep the last `kept` bytes."""
         self.level = level
+        self.written = 0
         self.tail = Tail(kept)
-        self.chunks: LineChunks | None = None
+        self.reader: InBand | None = None
 
 
 class Job:
@@ -82,6 +90,8 @@ class Job:
         "claimed_ms",
         "command",
         "control",
+        "critical",
+        "data",
         "demand",
         "entry",
         "execution",
@@ -135,6 +145,8 @@ class Job:
         self.run_timer: asyncio.TimerHandle | None = None
         self.wait_timer: asyncio.TimerHandle | None = None
         self.partial_timer: asyncio.TimerHandle | None = None
+        self.data = ("", 0)  # last message of a result level, and the level
+        self.critical = ""  # last message of level 9
         self.stdout: Output | None = None
         self.stderr: Output | None = None
 

@@ -227,6 +227,7 @@ class ProcessManager:
             return
         job.attempts += 1
         job.signalled = 0
+        job.data, job.critical = ("", 0), ""
         job.attempt_began = time.monotonic()
         if not job.started_ms:
             job.started_ms = now_ms
@@ -260,7 +261,7 @@ class ProcessManager:
     def emit(self, job: Job, level: int, text: str) -> None:
         """Send a message of a job, if anyone wants its level."""
         if job.id in self.jobs and job.demand.wants(level):
-            self._sink.message(job, level, text)
+            self._sink.message(job, level, text, whole=True)
 
     def resume_output(self) -> None:
         """Read output again that was held up while the sink was congested."""

@@ -11,8 +11,8 @@ from corex_shared.models import JobResult
 class MessageSink(Protocol):
     """Where messages go."""
 
-    def message(self, job: Job, level: int, text: str) -> None:
-        """Take a message that the job's demand wants."""
+    def message(self, job: Job, level: int, text: str, *, whole: bool) -> None:
+        """Take a message that the job's demand wants; a `whole` one is joined with no other."""
 
     def congested(self) -> bool:
         """Whether messages come faster than they go."""

@@ -10,6 +10,7 @@ from corex_shared.models import Command, JobResult
 def result_of(job: Job, node: str, outcome: Outcome) -> JobResult:
     """Make the result of a job that has ended."""
     out, err = job.stdout, job.stderr
+    data, level = (outcome.data, outcome.level) if outcome.level else job.data
     return JobResult(
         id=job.id,
         command=job.command.command,
@@ -17,16 +18,17 @@ def result_of(job: Job, node: str, outcome: Outcome) -> JobResult:
         state=outcome.state,
         code=outcome.code,
         signal=outcome.signal,
-        data=outcome.data,
-        level=outcome.level,
+        data=data,
+        level=level,
+        critical=job.critical,
         streams=(out.tail.text() if out else "", err.tail.text() if err else ""),
         starttime=job.started_ms,
         time=job.last_ms,
         queued=max(0, job.started_ms - job.claimed_ms) if job.started_ms else 0,
         attempts=job.attempts,
         tags=job.command.tags or [],
-        stdout_bytes=out.tail.total if out else 0,
-        stderr_bytes=err.tail.total if err else 0,
+        stdout_bytes=out.written if out else 0,
+        stderr_bytes=err.written if err else 0,
         survivors=job.survivors,
         truncated=bool((out and out.tail.truncated) or (err and err.tail.truncated)),
     )

@@ -42,7 +42,7 @@ class Bench:
 
     # -- what the manager asks of its surroundings --------------------------------------------
 
-    def message(self, job: Job, level: int, text: str) -> None:
+    def message(self, job: Job, level: int, text: str, *, whole: bool) -> None:
         """Remember a message."""
         self.messages.append((job.id, level, text))
 
