@@ -195,7 +195,6 @@ def encode_data(value: object) -> str:
 
     Raises:
         TypeError: the value has no form in JSON.
-        NotImplementedError: likewise.
     """
     return msgspec.json.encode(value, enc_hook=_describe).decode()
 
@@ -203,7 +202,7 @@ def encode_data(value: object) -> str:
 def _describe(value: object) -> str:
     if isinstance(value, msgspec.msgpack.Ext):
         return f"ext {value.code}, {len(bytes(value.data))} bytes"
-    raise NotImplementedError(f"a value of type {type(value).__name__} has no form in JSON")
+    raise TypeError(f"a value of type {type(value).__name__} has no form in JSON")
 
 
 def decode_data(text: str) -> Any:

@@ -10,6 +10,7 @@ import redis
 
 from corex import AsyncClient, Command, JobFailed, JobState, WaitTimeout
 from corex_shared.keys import Keys
+from tests.helpers.eventually import eventually_async
 from tests.integration.client.hand import HandNode
 
 
@@ -140,8 +141,9 @@ async def test_a_cancelled_stream_is_unsubscribed(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.sleep(0.1)
-    assert hand.redis.pubsub_numsub(keys.stream(job.id))[0][1] == 0
+    await eventually_async(
+        lambda: hand.redis.pubsub_numsub(keys.stream(job.id))[0][1] == 0, "no subscription left"
+    )
 
 
 async def test_nodes_and_kill(acx: AsyncClient, hand: HandNode) -> None:
