@@ -33,6 +33,9 @@ class NoArguments(msgspec.Struct, forbid_unknown_fields=True):
     """Arguments of a command that takes none."""
 
 
+_NONE = NoArguments()
+
+
 class Program(Struct, frozen=True):
     """A program to run for a job, and what it reads (None for nothing)."""
 
@@ -67,6 +70,8 @@ class Entry:
         Raises:
             BadRequestError: one is wrong, missing or unknown; the error names it.
         """
+        if not arguments and self.arguments is NoArguments:
+            return _NONE
         try:
             return msgspec.convert(arguments or {}, self.arguments)
         except msgspec.ValidationError as error:
