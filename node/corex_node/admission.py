@@ -91,8 +91,7 @@ class Admission:
         Returns:
             What is left to be awaited; jobs that can run are running afterwards. It waits for
             Redis as long as it takes, and raises `LeaseLostError` when another agent serves the
-            node, `StoreRefusedError` when a key of the node is not ours: nothing that is not
-            settled was started then, and all of it is still claimed.
+            node: nothing that is not settled was started then, and all of it is still claimed.
         """
         placed = [self._place(inbound) for inbound in batch]
         return self._complete([item for item in placed if item is not None])

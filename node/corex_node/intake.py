@@ -101,7 +101,7 @@ class Intake:
             return
         number = self._numbers.reserve(most)
         cap = self._payload_limit * _CUT_FACTOR
-        payloads = await self._store.claim(self._source, most, number, cap, block=True)
+        payloads = await self._store.claim(self._source, most, number, cap)
         if payloads is None:
             await asyncio.sleep(_REFUSED_PAUSE)
         elif payloads:

@@ -72,7 +72,7 @@ class NodeStore:
             return answer
 
     async def claim(
-        self, source: Source, most: int, number: int, cap: int, *, block: bool
+        self, source: Source, most: int, number: int, cap: int
     ) -> list[bytes | tuple[bytes, int]] | None:
         """Wait until a list is not empty, then claim from it.
 
@@ -84,27 +84,21 @@ class NodeStore:
             most: commands to claim at most.
             number: of the first claim.
             cap: payloads larger than this are cut.
-            block: whether to wait.
 
         Returns:
             Payloads in order, of a cut one its head and its whole size; None when this agent may
             not claim (quiet, or without the lease).
 
         Raises:
-            StoreUnavailableError: payloads may have been claimed; `unfiled` finds them.
+            StoreUnavailableError: payloads may have been claimed; `claimed` finds them.
         """
         key = self._lists[source]
         claim = script("claim").call(
             [key, self._claimed, self._presence],
             [self._incarnation, most, _CLAIM_BYTES, cap, source.value, number],
         )
-        if not block:
-            return self._payloads((await execute_async(self._client, [claim]))[0])
         wait: Call = ("BLMOVE", key, key, "LEFT", "LEFT", BLOCK_SECONDS)
-        return self._payloads((await execute_async(self._waiting[source], [wait, claim]))[1])
-
-    @staticmethod
-    def _payloads(answer: list[Any] | None) -> list[bytes | tuple[bytes, int]] | None:
+        answer = (await execute_async(self._waiting[source], [wait, claim]))[1]
         if answer is None:
             return None
         return [tuple(item) if isinstance(item, list) else item for item in answer]

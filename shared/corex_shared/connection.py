@@ -45,7 +45,6 @@ BLOCK_MARGIN = 5.0
 HEALTH_CHECK = 15.0
 """Seconds of silence after which a subscription is checked."""
 
-_SCHEMES = ("redis", "rediss", "unix")
 _UNAVAILABLE = (
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,

@@ -103,8 +103,7 @@ class ProcessManager:
     async def wait_for_capacity(self, enough: int) -> None:
         """Return when there is room for `enough` commands; the caller bounds the wait."""
         while self.capacity() < enough:
-            self._freed.clear()
-            await self._freed.wait()
+            await self.change()
 
     # -- the way of a job ---------------------------------------------------------------------
 

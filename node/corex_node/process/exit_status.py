@@ -13,11 +13,6 @@ class ExitStatus(Struct, frozen=True):
     code: int
     signal: int
 
-    @property
-    def ok(self) -> bool:
-        """Whether it exited with 0."""
-        return not self.code and not self.signal
-
 
 def exit_status(pidfd: int) -> ExitStatus | None:
     """Read how a child ended; it stays a zombie, and so keeps its number.
