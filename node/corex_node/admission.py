@@ -132,12 +132,8 @@ class Admission:
             return _Admitted(inbound, is_duplicate=True)
         if command is None:
             return _Admitted(inbound, refusal=self._refuse_unread(inbound))
-        inbound.ticket.levels = (
-            self._node_levels
-            if command.log_levels is None or not command.log_levels
-            else frozenset(command.log_levels)
-        )
         entry = self._manager.registry.get(command.command)
+        inbound.ticket.levels = self._levels(command, entry)
         refusal = self._refuse(command, entry, inbound.was)
         if refusal is not None or entry is None:
             outcome = refusal or of_state(
@@ -155,6 +151,12 @@ class Admission:
         ticket.unaccepted, ticket.inbound = self._claim(inbound), inbound
         self._manager.admit(job)
         return None
+
+    def _levels(self, command: Command, entry: Entry | None) -> frozenset[int]:
+        """Levels of a command's messages that go to the node's log channel."""
+        if entry is not None and entry.private:
+            return frozenset()
+        return frozenset(command.log_levels) if command.log_levels else self._node_levels
 
     def _is_in_use(self, job_id: str) -> bool:
         return job_id in self._manager.jobs or self._outbox.is_undelivered(job_id)

@@ -174,7 +174,7 @@ class Agent:
 
     def _connect_parts(self) -> None:
         manager, heartbeat = self._manager, self._heartbeat
-        self._outbox.on_relief = manager.resume_output
+        self._outbox.on_relief = manager.output.resume
         self._outbox.is_busy = lambda: manager.running >= _BUSY
         self._outbox.on_taken = self._admission.reject_taken
         heartbeat.load = lambda: Load(manager.limits.max_jobs, manager.running, manager.waiting)

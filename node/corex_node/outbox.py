@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
+import msgspec
 import structlog
 from msgspec import Struct
 
@@ -37,6 +39,8 @@ _JOIN_WITHIN = 0.002
 """Seconds for which results of a busy node wait for others."""
 _FORGET_WITHIN = 0.05
 """Seconds for which finished commands stay claimed for want of anything else to write."""
+_EVENTS_WAITING = 10_000
+"""Events that wait while Redis is away; older ones are dropped."""
 _MOST_RESULTS = 500
 """Results written at once: one script may not hold up the server for long."""
 
@@ -73,6 +77,7 @@ class _Batch:
 
     emissions: list[Emission] = field(default_factory=list)
     node_messages: list[bytes] = field(default_factory=list)
+    events: list[bytes] = field(default_factory=list)
     finishes: list[Finish] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
     tickets: list[Ticket] = field(default_factory=list)  # of the finishes
@@ -89,6 +94,7 @@ class Outbox:
         self._backlog = Backlog()
         self._ended: list[_Ended] = []
         self._release: list[str] = []
+        self._events: deque[bytes] = deque(maxlen=_EVENTS_WAITING)
         self._undelivered: set[str] = set()
         self._fields: set[str] = set()  # of the claimed hash, until they are known to be gone
         self._wake = asyncio.Event()
@@ -120,6 +126,18 @@ class Outbox:
     def finished(self, job: Job, result: JobResult) -> None:
         """Take the result of a job."""
         self.settle(cast("Ticket", job.origin), result)
+
+    def event(self, kind: str, job: Job, fields: Mapping[str, object]) -> None:
+        """Take an event in the life of a job: `{event, time (ms), node, job, command, …}`."""
+        told = {
+            "event": kind,
+            "time": time.time_ns() // 1_000_000,
+            "node": self._node,
+            "job": job.id,
+            "command": job.command.command,
+        }
+        self._events.append(msgspec.json.encode({**fields, **told}))
+        self._stir()
 
     # -- for those who settle commands that never became jobs ----------------------------------
 
@@ -172,7 +190,7 @@ class Outbox:
         The first result after a quiet time is written at once; on a busy node others may join it.
         What is only to be forgotten waits a while for something to go along with.
         """
-        if not (self._backlog or self._ended):
+        if not (self._backlog or self._ended or self._events):
             if not self._release:
                 self._idle.set()
             self._wake.clear()
@@ -199,6 +217,7 @@ class Outbox:
             lambda: self._store.settle(
                 batch.emissions,
                 batch.node_messages,
+                batch.events,
                 batch.finishes,
                 batch.released,
                 self._limits.retention_ms,
@@ -242,6 +261,8 @@ class Outbox:
         for end in ended:
             batch.finishes.append(self._finish(end))
             batch.tickets.append(end.ticket)
+        batch.events = list(self._events)
+        self._events.clear()
         batch.released, self._release = self._release, []
         return batch
 

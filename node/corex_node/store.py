@@ -158,6 +158,7 @@ class NodeStore:
         self,
         emissions: Sequence[Emission],
         node_messages: Sequence[bytes],
+        events: Sequence[bytes],
         finishes: Sequence[Finish],
         released: Sequence[str],
         retention_ms: int,
@@ -169,6 +170,7 @@ class NodeStore:
         Args:
             emissions: messages of jobs that stream.
             node_messages: encoded messages for the node's log channel.
+            events: encoded events for the fleet's channel.
             finishes: ended jobs; their earlier messages are in `emissions` or were written.
             released: fields of the claimed hash that are done with.
             retention_ms: how long results live.
@@ -184,6 +186,7 @@ class NodeStore:
         node_log = self._keys.node_log(self._node)
         written = [self._emit(emission) for emission in emissions]
         written += [("PUBLISH", node_log, message) for message in node_messages]
+        written += [("PUBLISH", self._keys.events(), event) for event in events]
         ends: list[Call] = []
         if finishes:
             ends.append(

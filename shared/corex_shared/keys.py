@@ -16,6 +16,7 @@ key                         type          lives                         written 
 `{job:<id>}:log`            stream        retention                     node → clients
 `{job:<id>}:stream`         channel       –                             node → clients
 `log:<node>`                channel       –                             node → operators
+`events`                    channel       –                             node → anyone
 `nodes`                     zset          –                             node → anyone
 `{client:<id>}:inbox`       list          TTL, renewed by each result   node → client
 ==========================  ============  ============================  =======================
@@ -85,6 +86,10 @@ class Keys:
     def node_log(self, node: str) -> str:
         """Channel of the messages of a node that its log levels let through."""
         return f"{self.namespace}:log:{node}"
+
+    def events(self) -> str:
+        """Channel of events in the life of jobs, each as JSON."""
+        return f"{self.namespace}:events"
 
     def nodes(self) -> str:
         """Sorted set: node ID → when it was last seen, in ms since the epoch."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from corex_node.manager.executions import Context
+from corex_node.manager.context import Context
 from corex_node.manager.registry import NoArguments, Program, Registry
 from corex_node.process.program import ProgramSpec
 from corex_shared.errors import BadRequestError
@@ -60,7 +60,7 @@ def commands(context: Context, _: NoArguments) -> dict[str, Any]:
     for name in registry.names():
         entry = registry.get(name)
         if entry is not None:
-            schemas[name] = msgspec.json.schema(entry.arguments)
+            schemas[name] = entry.schema()
     return schemas
 
 

@@ -1,39 +1,46 @@
-"""`job.list`, `job.kill`."""
+"""`job.list`, `job.kill`, `job.unschedule`, `job.killall`."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
-import msgspec
+from msgspec import Struct
 
-from corex_node.manager.executions import Context
+from corex_node.manager.context import Context
 from corex_node.manager.jobs import Job
-from corex_node.manager.registry import Registry
+from corex_node.manager.registry import NoArguments, Registry
 from corex_node.process.usage import Usage, tree_usage
 from corex_shared.errors import BadRequestError, NotFoundError
 
 _LAST_SIGNAL = 64
 
 
-class ListArguments(msgspec.Struct, forbid_unknown_fields=True):
+class ListArguments(Struct, forbid_unknown_fields=True):
     """Arguments of `job.list`: one job, or all."""
 
     id: str | None = None
 
 
-class KillArguments(msgspec.Struct, forbid_unknown_fields=True):
+class KillArguments(Struct, forbid_unknown_fields=True):
     """Arguments of `job.kill`: signal 0 means 15."""
 
     id: str
     signal: int | None = None
 
 
+class JobArguments(Struct, forbid_unknown_fields=True):
+    """Arguments of a command about one job."""
+
+    id: str
+
+
 def register(registry: Registry) -> None:
     """Add the commands to a registry."""
     registry.command("job.list", ListArguments, repeatable=True)(list_jobs)
     registry.command("job.kill", KillArguments, inline=True)(kill)
+    registry.command("job.unschedule", JobArguments, inline=True)(unschedule)
+    registry.command("job.killall", NoArguments, inline=True)(kill_all)
 
 
 async def list_jobs(context: Context, arguments: ListArguments) -> list[dict[str, Any]]:
@@ -47,7 +54,7 @@ async def list_jobs(context: Context, arguments: ListArguments) -> list[dict[str
     if wanted is not None and not jobs:
         raise NotFoundError(f"id: {arguments.id}: no such job")
     pids = [job.pid for job in jobs]
-    usages = await asyncio.to_thread(_usages, pids)
+    usages = await context.in_thread(_usages, pids)
     return [_entry(job, pid, usage) for job, pid, usage in zip(jobs, pids, usages, strict=True)]
 
 
@@ -96,3 +103,14 @@ def kill(context: Context, arguments: KillArguments) -> bool:
     if not 0 < number <= _LAST_SIGNAL:
         raise BadRequestError(f"signal: {number}: 1 to {_LAST_SIGNAL} expected")
     return context.manager.kill(arguments.id, number)
+
+
+def unschedule(context: Context, arguments: JobArguments) -> bool:
+    """Have no further run of a job follow; false when there is no such job."""
+    return context.manager.unschedule(arguments.id)
+
+
+def kill_all(context: Context, _: NoArguments) -> bool:
+    """Kill all jobs but the one that asks; true."""
+    context.manager.kill_all(keep=[context.job.id])
+    return True

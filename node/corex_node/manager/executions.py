@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
-from msgspec import Struct, structs
+from msgspec import structs
 
+from corex_node.manager.abilities import Process
 from corex_node.manager.jobs import Job
 from corex_node.manager.outcome import Outcome, of_answer, of_error, of_exit
 from corex_node.manager.registry import Kind, Program
@@ -18,11 +20,11 @@ from corex_node.process.child import Child
 from corex_node.process.exit_status import ExitStatus
 from corex_node.process.orphans import JOB_MARK
 from corex_node.process.spawner_pool import SpawnerPool
+from corex_node.process.usage import Usage, tree_usage
 from corex_node.process.watcher import Watcher
 from corex_shared.errors import CommandError
 
-if TYPE_CHECKING:
-    from corex_node.manager.manager import ProcessManager
+NODE_MARK = "COREX_JOB_NODE"
 
 _log = structlog.get_logger()
 
@@ -35,22 +37,31 @@ class Surroundings:
     """What attempts need of the manager.
 
     Attributes:
+        node: the node's ID, which every process bears.
         watcher: of children's descriptors.
         spawners: start programs.
         executor: threads for built-ins that may wait.
         linger: see `Child`.
-        began: hears that a program runs.
+        unprivileged: whether programs are to have fewer capabilities now.
+        began: hears that an attempt runs.
         wrote: takes output of a program.
         ended: takes the outcome, once.
     """
 
+    node: str
     watcher: Watcher
     spawners: SpawnerPool
     executor: Executor
     linger: float
+    unprivileged: Callable[[], bool]
     began: Callable[[Job], None]
     wrote: Wrote
     ended: Ended
+
+
+Factory = Callable[[Job, Surroundings], Process]
+"""Makes what runs for a job. It calls `began` once it runs and `ended` at its end, both on the
+event loop; `wrote` with what it writes."""
 
 
 class ProgramExecution:
@@ -76,7 +87,14 @@ class ProgramExecution:
         Raises:
             CommandError: it could not be.
         """
-        spec = structs.replace(self._program.spec, marks={JOB_MARK: self._job.id})
+        marks = {JOB_MARK: self._job.id, NODE_MARK: self._around.node}
+        spec = structs.replace(self._program.spec, marks=marks)
+        if self._job.flags.no_group or self._around.unprivileged():
+            spec = structs.replace(
+                spec,
+                own_group=not self._job.flags.no_group,
+                unprivileged=self._around.unprivileged(),
+            )
         self._child.start(spec, self._program.stdin)
 
     def stop(self, grace: float) -> None:
@@ -90,6 +108,10 @@ class ProgramExecution:
     def resume(self) -> None:
         """Read its output on."""
         self._child.resume()
+
+    def usage(self) -> Usage:
+        """What the tree of its processes uses."""
+        return tree_usage(self.pid, time.time()) if self.pid else Usage()
 
     def child_started(self) -> None:
         """Pass the start on."""
@@ -109,39 +131,32 @@ class ProgramExecution:
         self._around.ended(self._job, of_exit(status))
 
 
-class Context(Struct, frozen=True):
-    """What a built-in may ask of its surroundings.
-
-    Attributes:
-        job: the job that it runs for.
-        manager: the manager of all jobs.
-    """
-
-    job: Job
-    manager: ProcessManager
-
-    def emit(self, level: int, text: str) -> None:
-        """Send a message of the job; may be called from any thread."""
-        self.manager.call_from_thread(self.manager.emit, self.job, level, text)
-
-
 class BuiltinExecution:
     """A function of the agent."""
 
-    __slots__ = ("_around", "_call", "_done", "_future", "_job")
+    __slots__ = ("_around", "_call", "_cancelled", "_done", "_future", "_job")
 
-    def __init__(self, job: Job, call: Callable[[], Any], around: Surroundings) -> None:
-        """Prepare it; `call` is the function with its arguments."""
+    def __init__(
+        self,
+        job: Job,
+        call: Callable[[], Any],
+        around: Surroundings,
+        cancelled: Callable[[], object] | None = None,
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            job: whose attempt it is.
+            call: the function with its arguments.
+            around: the manager's side.
+            cancelled: called when it is stopped, for those who can tell the function.
+        """
         self._job = job
         self._call = call
         self._around = around
+        self._cancelled = cancelled
         self._future: asyncio.Future[Any] | None = None
         self._done = False
-
-    @property
-    def pid(self) -> int:
-        """None: it is no process."""
-        return 0
 
     def start(self) -> None:
         """Call the function, where its kind says."""
@@ -162,17 +177,11 @@ class BuiltinExecution:
         del grace
         if self._future is None or self._done:
             return
+        if self._cancelled is not None:
+            self._cancelled()
         self._future.cancel()
         if self._job.entry.kind is Kind.THREAD:
             self._end(of_error(CommandError("stopped")))
-
-    def signal(self, number: int) -> bool:
-        """A built-in takes no signal."""
-        del number
-        return False
-
-    def resume(self) -> None:
-        """A built-in is never held up."""
 
     def _run_inline(self) -> Outcome:
         try:

@@ -7,41 +7,22 @@ those of the output, which the running attempt feeds.
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+import sys
 
 from msgspec import Struct
 
+from corex_node.manager.abilities import Process, pid_of
+from corex_node.manager.flags import NO_FLAGS, JobFlags
+from corex_node.manager.hooks import Hook
+from corex_node.manager.messages import MessageLog, Subscription
+from corex_node.manager.observers import Courier
 from corex_node.manager.outcome import Outcome
 from corex_node.manager.registry import Entry
 from corex_node.manager.restarts import RestartPolicy
 from corex_node.process.inband import InBand
 from corex_node.process.tail import Tail
-from corex_shared.models import Command
+from corex_shared.models import Command, JobResult
 from corex_shared.states import Level, Stage
-
-
-class Execution(Protocol):
-    """One attempt of a job, running."""
-
-    @property
-    def pid(self) -> int:
-        """Process ID, 0 for a built-in."""
-
-    def start(self) -> None:
-        """Begin; the end is told to the job's owner, perhaps before this returns.
-
-        Raises:
-            CommandError: it could not begin, and no end is told.
-        """
-
-    def stop(self, grace: float) -> None:
-        """End it: politely, then after `grace` seconds for certain."""
-
-    def signal(self, number: int) -> bool:
-        """Send a signal; False when it takes none."""
-
-    def resume(self) -> None:
-        """Read its output on."""
 
 
 class Demand(Struct, frozen=True):
@@ -72,11 +53,11 @@ class Output:
 
     __slots__ = ("level", "reader", "tail", "written")
 
-    def __init__(self, level: Level, kept: int) -> None:
-        """Keep the last `kept` bytes."""
+    def __init__(self, level: Level, kept: int | None) -> None:
+        """Keep the last `kept` bytes, or all."""
         self.level = level
         self.written = 0
-        self.tail = Tail(kept)
+        self.tail = Tail(sys.maxsize if kept is None else kept)
         self.reader: InBand | None = None
 
 
@@ -92,22 +73,31 @@ class Job:
         "control",
         "critical",
         "data",
+        "delay_timers",
         "demand",
+        "ended",
         "entry",
         "execution",
+        "flags",
         "has_slot",
+        "hooks",
         "id",
         "last_ms",
+        "last_outcome",
+        "local",
+        "messages",
         "origin",
         "partial_timer",
         "policy",
         "ready",
+        "result",
         "run_timer",
         "signalled",
         "stage",
         "started_ms",
         "stderr",
         "stdout",
+        "subscriptions",
         "survivors",
         "verdict",
         "wait_timer",
@@ -127,6 +117,8 @@ class Job:
         self.entry = entry
         self.demand = demand
         self.origin = origin
+        self.flags: JobFlags = NO_FLAGS
+        self.local = False  # started by code: nobody outside hears of it
         self.stage = Stage.CLAIMED
         self.control = False  # came by the control list: needs no slot
         self.admitted = False  # Redis knows it: may be started
@@ -137,23 +129,30 @@ class Job:
         self.last_ms = 0  # how long the last attempt took
         self.attempts = 0
         self.attempt_began = 0.0  # monotonic
-        self.execution: Execution | None = None
+        self.execution: Process | None = None
         self.policy: RestartPolicy | None = None
         self.verdict: Outcome | None = None  # asked for from outside; wins over what it says
+        self.last_outcome: Outcome | None = None  # of the last run, while another is to follow
         self.signalled = 0  # last signal that a caller sent
         self.survivors = 0  # processes of the last attempt that would not die
         self.run_timer: asyncio.TimerHandle | None = None
         self.wait_timer: asyncio.TimerHandle | None = None
         self.partial_timer: asyncio.TimerHandle | None = None
+        self.delay_timers: list[asyncio.TimerHandle] | None = None  # of hooks
         self.data = ("", 0)  # last message of a result level, and the level
         self.critical = ""  # last message of level 9
         self.stdout: Output | None = None
         self.stderr: Output | None = None
+        self.messages: MessageLog | None = None  # made on the first message: most jobs are silent
+        self.subscriptions: list[Subscription] | None = None
+        self.hooks: tuple[tuple[Hook, Courier], ...] = ()
+        self.ended: asyncio.Future[JobResult] | None = None  # for those who wait in code
+        self.result: JobResult | None = None
 
     @property
     def pid(self) -> int:
         """Process ID of the running attempt, 0 when there is none."""
-        return self.execution.pid if self.execution is not None else 0
+        return pid_of(self.execution)
 
     def cancel_timers(self) -> None:
         """Cancel whatever is to happen to it by itself."""
@@ -161,3 +160,6 @@ class Job:
             if timer is not None:
                 timer.cancel()
         self.run_timer = self.wait_timer = self.partial_timer = None
+        for timer in self.delay_timers or ():
+            timer.cancel()
+        self.delay_timers = None

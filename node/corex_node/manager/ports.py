@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from corex_node.manager.jobs import Job
@@ -19,10 +20,13 @@ class MessageSink(Protocol):
 
 
 class Sink(MessageSink, Protocol):
-    """Where messages and results go; `ProcessManager.resume_output` ends a congestion."""
+    """Where messages, events and results go; `OutputRelay.resume` ends a congestion."""
 
     def finished(self, job: Job, result: JobResult) -> None:
         """Take the one result of a job."""
+
+    def event(self, kind: str, job: Job, fields: Mapping[str, object]) -> None:
+        """Take an event in the life of a job, such as the end of one run of several."""
 
 
 class Journal(Protocol):
@@ -37,3 +41,23 @@ class Clock(Protocol):
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch."""
+
+
+class Statistics(Protocol):
+    """Where samples go."""
+
+    def record(self, text: str) -> object:
+        """Take samples, a line each: `key:value|A|tag=v,…`; never raises."""
+
+
+class Tap(Protocol):
+    """Sees messages of all jobs, on the event loop: it must be quick and must not raise.
+
+    Attributes:
+        levels: of the messages that it wants now.
+    """
+
+    levels: frozenset[int]
+
+    def message(self, job: Job, level: int, text: str, epoch: int) -> None:
+        """Take a message that came at `epoch` (ns)."""

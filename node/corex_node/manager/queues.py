@@ -26,6 +26,20 @@ class QueueTable(Generic[T]):
         """How many queues are held."""
         return len(self._lines)
 
+    def names(self) -> list[str]:
+        """List the queues that are held, by name."""
+        return sorted(self._lines)
+
+    def holder(self, name: str) -> T | None:
+        """Tell who holds a queue, None when nobody does."""
+        line = self._lines.get(name)
+        return line.holder if line is not None else None
+
+    def waiters(self, name: str) -> list[T]:
+        """List who waits for a queue, in order."""
+        line = self._lines.get(name)
+        return list(line.waiting) if line is not None else []
+
     def enter(self, name: str, item: T) -> bool:
         """Stand in line; True when the queue is held at once."""
         line = self._lines.get(name)

@@ -7,17 +7,29 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from corex_node.manager.signatures import (
+    ArgumentsType,
+    NoArguments,
+    Passing,
+    read_signature,
+)
 from corex_node.process.program import ProgramSpec
 from corex_shared.errors import BadRequestError, CorexError
 
+__all__ = ["Entry", "Kind", "NoArguments", "Program", "Registry", "TakenNameError"]
+
 Function = Callable[..., Any]
+F = TypeVar("F", bound=Function)
+
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _FIELD = re.compile(r"(?:missing required|unknown) field `([^`]*)`")
+_NONE = NoArguments()
 
 
 class Kind(Enum):
@@ -27,13 +39,7 @@ class Kind(Enum):
     INLINE = "inline"  # plain function that never waits: called on the event loop
     THREAD = "thread"  # plain function that may wait: called in a thread
     ASYNC = "async"  # coroutine function
-
-
-class NoArguments(msgspec.Struct, forbid_unknown_fields=True):
-    """Arguments of a command that takes none."""
-
-
-_NONE = NoArguments()
+    FACTORY = "factory"  # the function makes the execution, see `executions.Factory`
 
 
 class Program(Struct, frozen=True):
@@ -50,19 +56,23 @@ class Entry:
     Attributes:
         name: as on the wire.
         kind: how it is run.
-        arguments: struct that its arguments are checked against.
-        function: called with the arguments, or with a context and the arguments.
-        wants_context: which of both.
+        arguments: struct that its arguments are checked against; `dict` for whatever comes.
+        function: called with the arguments.
+        passing: how it takes them.
+        wants_context: whether it gets a `Context` too.
         repeatable: running it twice cannot be told from running it once, so that the agent need
             not remember that it ran.
+        private: its messages go to its own stream, never to the node's log.
     """
 
     name: str
     kind: Kind
-    arguments: type[msgspec.Struct]
+    arguments: ArgumentsType
     function: Function
-    wants_context: bool
-    repeatable: bool
+    passing: Passing = Passing.STRUCT
+    wants_context: bool = False
+    repeatable: bool = False
+    private: bool = False
 
     def parse(self, arguments: dict[str, Any] | None) -> Any:
         """Check arguments.
@@ -72,10 +82,34 @@ class Entry:
         """
         if not arguments and self.arguments is NoArguments:
             return _NONE
+        if self.passing is Passing.OPEN:
+            return arguments or {}
         try:
             return msgspec.convert(arguments or {}, self.arguments)
         except msgspec.ValidationError as error:
             raise BadRequestError(_named(str(error))) from error
+
+    def bind(self, arguments: Any, context: object) -> Callable[[], Any]:
+        """Make the call of the function.
+
+        Args:
+            arguments: as `parse` returned them.
+            context: given to the function if it wants one.
+        """
+        if self.passing is Passing.NAMED:
+            named = {name: getattr(arguments, name) for name in arguments.__struct_fields__}
+            if self.wants_context:
+                named["context"] = context
+            return partial(self.function, **named)
+        if self.wants_context:
+            return partial(self.function, context, arguments)
+        return partial(self.function, arguments)
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of its arguments."""
+        if self.passing is Passing.OPEN:
+            return {"type": "object"}
+        return msgspec.json.schema(self.arguments)
 
 
 def _named(text: str) -> str:
@@ -110,17 +144,47 @@ class Registry:
         """List all names in order."""
         return sorted(self._entries)
 
+    def include(self, other: Registry) -> None:
+        """Add all commands of another registry.
+
+        Raises:
+            TakenNameError: a name is taken; nothing was added.
+        """
+        for name in other._entries:
+            self._check_free(name)
+        self._entries.update(other._entries)
+
     def program(
-        self, name: str, arguments: type[msgspec.Struct]
-    ) -> Callable[[Callable[[Any], Program]], Callable[[Any], Program]]:
+        self, name: str, arguments: ArgumentsType | None = None
+    ) -> Callable[[Callable[..., Program]], Callable[..., Program]]:
         """Register, as a decorator, a function that tells which program to run.
+
+        Raises:
+            TakenNameError: the name is taken.
+            TypeError: see `command`.
+        """
+
+        def register(function: Callable[..., Program]) -> Callable[..., Program]:
+            self._add(name, Kind.PROGRAM, function, arguments)
+            return function
+
+        return register
+
+    def factory(self, name: str, arguments: ArgumentsType | None = None) -> Callable[[F], F]:
+        """Register, as a decorator, a function that makes what runs for a job.
+
+        It gets a `Job` and the `Surroundings` (see `executions.Factory`), not the arguments; those
+        are checked all the same.
 
         Raises:
             TakenNameError: the name is taken.
         """
 
-        def register(function: Callable[[Any], Program]) -> Callable[[Any], Program]:
-            self._add(Entry(name, Kind.PROGRAM, arguments, function, False, False))
+        def register(function: F) -> F:
+            self._check_free(name)
+            wanted = arguments or dict
+            passing = Passing.OPEN if issubclass(wanted, dict) else Passing.STRUCT
+            self._entries[name] = Entry(name, Kind.FACTORY, wanted, function, passing)
             return function
 
         return register
@@ -128,37 +192,62 @@ class Registry:
     def command(
         self,
         name: str,
-        arguments: type[msgspec.Struct] = NoArguments,
+        arguments: ArgumentsType | None = None,
         *,
         inline: bool = False,
         repeatable: bool = False,
-    ) -> Callable[[Function], Function]:
+        private: bool = False,
+    ) -> Callable[[F], F]:
         """Register, as a decorator, a function that answers a command.
 
         A coroutine function runs on the event loop; a plain one in a thread, unless it is
-        `inline`. A function with a parameter named `context` gets a `Context` first.
+        `inline`. A parameter named `context` gets a `Context`. What it returns is the answer, as
+        JSON; an error of `corex_shared.errors.CommandError` has its own code, any other is a 500.
 
         Args:
             name: of the command.
-            arguments: struct that the arguments must fit.
+            arguments: struct that the arguments must fit, or `dict` for whatever comes; when None,
+                the function's parameters are the arguments (see `signatures.read_signature`).
             inline: the function never waits, and is called on the event loop.
             repeatable: see `Entry`.
+            private: see `Entry`.
 
         Raises:
             TakenNameError: the name is taken.
+            TypeError: the parameters cannot be arguments.
         """
 
-        def register(function: Function) -> Function:
+        def register(function: F) -> F:
             kind = Kind.INLINE if inline else Kind.THREAD
             if inspect.iscoroutinefunction(function):
                 kind = Kind.ASYNC
-            wants_context = "context" in inspect.signature(function).parameters
-            self._add(Entry(name, kind, arguments, function, wants_context, repeatable))
+            self._add(name, kind, function, arguments, repeatable, private)
             return function
 
         return register
 
-    def _add(self, entry: Entry) -> None:
-        if entry.name in self._entries:
-            raise TakenNameError(f"command {entry.name!r} is registered already")
-        self._entries[entry.name] = entry
+    def _add(
+        self,
+        name: str,
+        kind: Kind,
+        function: Function,
+        arguments: ArgumentsType | None,
+        repeatable: bool = False,
+        private: bool = False,
+    ) -> None:
+        self._check_free(name)
+        wants = read_signature(name, function, arguments)
+        self._entries[name] = Entry(
+            name,
+            kind,
+            wants.arguments,
+            function,
+            wants.passing,
+            wants.wants_context,
+            repeatable,
+            private,
+        )
+
+    def _check_free(self, name: str) -> None:
+        if name in self._entries:
+            raise TakenNameError(f"command {name!r} is registered already")

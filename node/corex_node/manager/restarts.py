@@ -35,17 +35,22 @@ class Backoff:
         return wait * (1 - self.jitter * chance)
 
 
+PROTECTED = Backoff(first=2.0, factor=1.5, cap=300.0)
+"""Waits between runs of a protected job."""
+
+
 @dataclass(slots=True)
 class RestartPolicy:
     """Decides after each run.
 
     Attributes:
-        max_runs: runs allowed while none succeeds; 0 or 1 mean a single one.
+        max_runs: runs allowed while none succeeds; 0 or 1 mean a single one, None any number, and
+            those that succeed are followed by another too.
         period: seconds between runs of a recurring job, None for one that is not.
         backoff: waits between restarts.
     """
 
-    max_runs: int
+    max_runs: int | None
     period: float | None
     backoff: Backoff
     failed_runs: int = 0
@@ -63,11 +68,30 @@ class RestartPolicy:
         """
         if self.period is not None:
             return self.period
-        if succeeded:
+        if succeeded and self.max_runs is not None:
             return None
         if lasted >= self.backoff.healthy:
             self.failed_runs = 0
         self.failed_runs += 1
-        if self.failed_runs >= self.max_runs:
+        if self.max_runs is not None and self.failed_runs >= self.max_runs:
             return None
         return self.backoff.delay(self.failed_runs, chance)
+
+
+def policy_of(
+    runs: int | None, period: float | None, protected: bool, backoff: Backoff, shielded: Backoff
+) -> RestartPolicy | None:
+    """Choose the policy of a job; None for one that runs once.
+
+    Args:
+        runs: `max_restart` of its command.
+        period: `recurring_period` of its command.
+        protected: whether it is always started again.
+        backoff: between restarts.
+        shielded: between restarts of a protected job.
+    """
+    if protected:
+        return RestartPolicy(None, period or None, shielded)
+    if not period and (runs or 0) <= 1:
+        return None
+    return RestartPolicy(runs or 0, period or None, backoff)

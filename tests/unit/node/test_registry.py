@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from corex_node.builtins import standard_registry
-from corex_node.manager.executions import Context
+from corex_node.manager.context import Context
 from corex_node.manager.registry import Kind, NoArguments, Registry, TakenNameError
 from corex_shared.errors import BadRequestError
 

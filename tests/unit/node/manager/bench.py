@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from corex_node.manager.jobs import Demand, Job
@@ -27,6 +27,7 @@ class Bench:
         manager: under test.
         results: of jobs, in the order of their ends.
         messages: `(job, level, text)` in order.
+        events: `(kind, job, fields)` in order.
         journalled: jobs of which it was remembered that they run.
         congested_now: what the sink says of itself.
     """
@@ -36,6 +37,7 @@ class Bench:
         self.manager = ProcessManager("n1", registry, limits, self, self, self)
         self.results: dict[str, JobResult] = {}
         self.messages: list[tuple[str, int, str]] = []
+        self.events: list[tuple[str, str, dict[str, object]]] = []
         self.journalled: list[str] = []
         self.congested_now = False
         self._numbers = itertools.count(1)
@@ -54,6 +56,10 @@ class Bench:
         """Remember a result."""
         assert job.id not in self.results
         self.results[job.id] = result
+
+    def event(self, kind: str, job: Job, fields: Mapping[str, object]) -> None:
+        """Remember an event."""
+        self.events.append((kind, job.id, dict(fields)))
 
     async def running(self, jobs: list[Job]) -> None:
         """Remember that they run."""

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from corex_node.manager.executions import Context
+from corex_node.manager.context import Context
 from corex_node.manager.limits import Limits
 from corex_node.manager.registry import NoArguments, Registry
 from corex_shared.errors import ConflictError
@@ -58,7 +58,7 @@ def _registry() -> Registry:
 
     @registry.command("tells")
     def tells(context: Context, _: NoArguments) -> None:
-        context.emit(7, "watch out")
+        context.message("watch out", 7)
 
     return registry
 

@@ -20,7 +20,10 @@ async def test_the_agents_variables_are_not_inherited(monkeypatch: pytest.Monkey
         for directory in (None, "/"):
             seen = (await bench.result(bench.program("env", dir=directory))).stdout
             names = {line.partition("=")[0] for line in seen.splitlines()}
-            assert {name for name in names if name.startswith("COREX_")} == {"COREX_JOB_ID"}
+            assert {name for name in names if name.startswith("COREX_")} == {
+                "COREX_JOB_ID",
+                "COREX_JOB_NODE",
+            }
             assert "NOT_COREX" in names
             assert "secret" not in seen
     finally:

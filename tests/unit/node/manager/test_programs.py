@@ -182,7 +182,7 @@ async def test_a_congested_sink_holds_jobs_up(bench: Bench) -> None:
     held = job.stdout.tail.total if job.stdout else 0
     assert held < 5 * MIB
     bench.congested_now = False
-    bench.manager.resume_output()
+    bench.manager.output.resume()
     assert (await bench.result(job)).stdout_bytes == 20_000_000
 
 
@@ -202,7 +202,7 @@ async def test_its_environment(bench: Bench) -> None:
 async def test_a_clear_environment(bench: Bench) -> None:
     """Nothing is inherited, but for the mark of the job."""
     seen = await _environment(bench, env={"MINE": "1"}, clear_env=True)
-    assert set(seen) - {"COREX_JOB_ID"} == {"MINE"}
+    assert set(seen) - {"COREX_JOB_ID", "COREX_JOB_NODE"} == {"MINE"}
 
 
 async def test_the_mark_of_a_job_cannot_be_replaced(bench: Bench) -> None:

@@ -1,0 +1,164 @@
+"""Attempts of jobs: begun one after the other, bounded in time, judged at their end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from corex_node.manager.abilities import Process, pid_of, signal_process
+from corex_node.manager.executions import BuiltinExecution, ProgramExecution, Surroundings
+from corex_node.manager.jobs import Job
+from corex_node.manager.outcome import Outcome, of_error, of_state
+from corex_node.manager.output import OutputRelay
+from corex_node.manager.ports import Clock
+from corex_node.manager.registry import Kind
+from corex_shared.errors import CommandError
+from corex_shared.states import JobState
+
+if TYPE_CHECKING:
+    from corex_node.manager.table import JobTable
+
+_STARTS_AT_ONCE = 16
+_EXPIRED = "expires_at was over before it could start"
+
+Concluded = Callable[[Job, Outcome, float], object]
+
+
+class Attempts:
+    """Begins attempts, times them, and tells what each comes to.
+
+    `concluded` is called with the job, the outcome and how many seconds the attempt lasted.
+    """
+
+    def __init__(
+        self,
+        manager: JobTable,
+        around: Callable[[Attempts], Surroundings],
+        output: OutputRelay,
+        clock: Clock,
+        concluded: Concluded,
+    ) -> None:
+        """Begin with none. To be made within a running event loop."""
+        self._manager = manager
+        self._output = output
+        self._clock = clock
+        self._concluded = concluded
+        self._loop = asyncio.get_running_loop()
+        self._log = structlog.get_logger().bind()
+        self._starting: deque[Job] = deque()
+        self._around = around(self)
+
+    # -- start --------------------------------------------------------------------------------
+
+    def start_soon(self, job: Job) -> None:
+        """Start it now if it costs nothing, else in a turn of its own: starting blocks."""
+        if job.entry.kind is Kind.INLINE:
+            self._start(job)
+            return
+        self._starting.append(job)
+        if len(self._starting) == 1:
+            self._loop.call_soon(self._start_some)
+
+    def _start_some(self) -> None:
+        for _ in range(min(_STARTS_AT_ONCE, len(self._starting))):
+            job = self._starting.popleft()
+            if job.result is None and job.id in self._manager.jobs:
+                self._start(job)
+        if self._starting:
+            self._loop.call_soon(self._start_some)
+
+    def _start(self, job: Job) -> None:
+        now_ms = self._clock.now_ms()
+        expires_at = job.command.expires_at
+        if expires_at is not None and expires_at <= now_ms and not job.attempts:
+            job.policy = None
+            self._concluded(job, of_state(JobState.EXPIRED, _EXPIRED), 0.0)
+            return
+        job.attempts += 1
+        job.signalled = 0
+        job.data, job.critical = ("", 0), ""
+        job.attempt_began = time.monotonic()
+        if not job.started_ms:
+            job.started_ms = now_ms
+        try:
+            job.execution = self._execution(job)
+            job.execution.start()
+        except CommandError as error:
+            self.ended(job, of_error(error))
+        except Exception as error:  # noqa: BLE001 - a command's fault is its result
+            self._log.error("job.start_failed", job=job.id, exc_info=True)
+            self.ended(job, of_error(error))
+
+    def _execution(self, job: Job) -> Process:
+        entry = job.entry
+        arguments = entry.parse(job.command.arguments)
+        if entry.kind is Kind.FACTORY:
+            made: Process = entry.function(job, self._around)
+            return made
+        context = self._manager.make_context(job) if entry.wants_context else None
+        call = entry.bind(arguments, context)
+        if entry.kind is Kind.PROGRAM:
+            return ProgramExecution(job, call(), self._around)
+        return BuiltinExecution(job, call, self._around, context.cancel if context else None)
+
+    def began(self, job: Job) -> None:
+        """An attempt runs now: its time counts from here, not from the wait for its start."""
+        job.attempt_began = time.monotonic()
+        if job.command.max_time:
+            job.run_timer = self._loop.call_later(job.command.max_time, self._timed_out, job)
+        if job.hooks:
+            self._tell_hooks(job)
+
+    def _tell_hooks(self, job: Job) -> None:
+        pid = pid_of(job.execution)
+        for hook, courier in job.hooks:
+            courier.tell(partial(hook.started, pid))
+            if hook.delay is not None:
+                if job.delay_timers is None:
+                    job.delay_timers = []
+                later = partial(courier.tell, hook.delayed)
+                job.delay_timers.append(self._loop.call_later(hook.delay, later))
+
+    # -- end ----------------------------------------------------------------------------------
+
+    def stop(self, job: Job, number: int, grace: float) -> None:
+        """End the attempt that runs: TERM with its grace, KILL at once, others as they please."""
+        execution = job.execution
+        if execution is None:
+            return
+        polite = number in (signal.SIGTERM, signal.SIGKILL)
+        if polite or not signal_process(execution, number):
+            execution.stop(grace if number == signal.SIGTERM else 0)
+
+    def _timed_out(self, job: Job) -> None:
+        job.run_timer = None
+        if job.verdict is None and job.execution is not None:
+            job.verdict = of_state(JobState.TIMEOUT)
+            job.execution.stop(self._manager.grace_of(job))
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """An attempt has ended: settle what it comes to."""
+        job.execution = None
+        lasted = time.monotonic() - job.attempt_began
+        job.last_ms = int(lasted * 1000)
+        job.cancel_timers()
+        self._output.end_attempt(job)
+        self._concluded(job, judged(job, outcome), lasted)
+
+
+def judged(job: Job, outcome: Outcome) -> Outcome:
+    """Tell what an attempt comes to: what was asked for from outside wins over what it says."""
+    if job.verdict is not None:
+        verdict = job.verdict
+        return Outcome(verdict.state, verdict.code, outcome.signal, outcome.data, outcome.level)
+    if outcome.signal and outcome.signal == job.signalled:
+        killed = of_state(JobState.KILLED)
+        return Outcome(killed.state, killed.code, outcome.signal)
+    return outcome

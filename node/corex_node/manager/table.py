@@ -1,0 +1,354 @@
+"""The life of all jobs of a node: placed, admitted, run, run again, ended.
+
+A job is *placed* (it has its place in the table and in its queue, and perhaps a slot), then
+*admitted* by whoever brought it (it is remembered elsewhere), then started. A job that had to
+wait is started by `run`, which first has the journal remember that it runs.
+
+Places are the `Lineup`'s, attempts are `Attempts`', what jobs say goes through the `OutputRelay`;
+here is what connects them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from functools import partial
+
+import structlog
+
+from corex_node.manager.abilities import signal_process
+from corex_node.manager.attempts import Attempts
+from corex_node.manager.context import Context
+from corex_node.manager.executions import Surroundings
+from corex_node.manager.jobs import Demand, Job
+from corex_node.manager.limits import Limits
+from corex_node.manager.lineup import Lineup
+from corex_node.manager.observers import Observers
+from corex_node.manager.outcome import Outcome, of_state
+from corex_node.manager.output import OutputRelay
+from corex_node.manager.ports import Clock, Journal, Sink
+from corex_node.manager.registry import Entry, Registry
+from corex_node.manager.restarts import policy_of
+from corex_node.manager.results import result_of
+from corex_node.manager.runs import event_of, report_run
+from corex_node.manager.threads import DaemonThreads
+from corex_node.process.spawner_pool import SpawnerPool
+from corex_node.process.watcher import Watcher
+from corex_shared.models import Command
+from corex_shared.states import JobState, Level, Stage
+
+_THREADS = 256
+"""Built-ins that may wait, at once; threads are made as they are needed."""
+_OBSERVER_THREADS = 32
+_STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGQUIT})
+
+
+class JobTable(ABC):
+    """All jobs of one node. Belongs to one event loop; several may live in one process.
+
+    Attributes:
+        node: its ID.
+        registry: the commands that it knows.
+        limits: bounds.
+        jobs: those that have not ended, by ID.
+        lineup: who runs and who waits.
+        output: what jobs say, and who hears it.
+        observers: of all jobs.
+        executor: threads for what blocks.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        registry: Registry,
+        limits: Limits,
+        sink: Sink,
+        journal: Journal,
+        clock: Clock,
+        *,
+        spawners: SpawnerPool | None = None,
+    ) -> None:
+        """Begin with no job.
+
+        Args:
+            node: its ID.
+            registry: the commands that it knows.
+            limits: bounds.
+            sink: gets messages and results.
+            journal: remembers what runs.
+            clock: tells the time.
+            spawners: start programs, in place of real ones (see `corex_node.testing`).
+        """
+        self.node = node
+        self.registry = registry
+        self.limits = limits
+        self.jobs: dict[str, Job] = {}
+        self._log = structlog.get_logger().bind()  # once: a job's events cost no look-up
+        self._sink = sink
+        self._journal = journal
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()  # something became ready, or a slot free
+        self._freed = asyncio.Event()  # for those who wait for capacity
+        self._unprivileged = False
+        self.lineup = Lineup(limits.max_jobs, self._wake.set)
+        self.executor = DaemonThreads(_THREADS, "builtin")
+        self._observer_threads = DaemonThreads(_OBSERVER_THREADS, "observer")
+        self.observers = Observers(self._observer_threads)
+        self.output = OutputRelay(sink, limits, self.observers)
+        self._watcher = Watcher(self._loop)
+        self._spawners = spawners or SpawnerPool(self._watcher, self._loop.call_soon)
+        self._attempts = Attempts(self, self._surroundings, self.output, clock, self._concluded)
+
+    def _surroundings(self, attempts: Attempts) -> Surroundings:
+        return Surroundings(
+            self.node,
+            self._watcher,
+            self._spawners,
+            self.executor,
+            self.limits.linger,
+            lambda: self._unprivileged,
+            attempts.began,
+            self.output.wrote,
+            attempts.ended,
+        )
+
+    @abstractmethod
+    def make_context(self, job: Job) -> Context:
+        """Make the context of an attempt of a built-in."""
+
+    # -- room ---------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> int:
+        """Jobs that hold a slot."""
+        return self.lineup.running
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait for their queue, for a slot or for their next run."""
+        return self.lineup.waiting
+
+    def capacity(self) -> int:
+        """How many more commands may be taken now."""
+        return max(0, min(self.lineup.free, self.limits.max_waiting - self.waiting))
+
+    async def change(self) -> None:
+        """Return when a job has ended; the caller bounds the wait."""
+        self._freed.clear()
+        await self._freed.wait()
+
+    async def wait_for_capacity(self, enough: int) -> None:
+        """Return when there is room for `enough` commands; the caller bounds the wait."""
+        while self.capacity() < enough:
+            await self.change()
+
+    # -- the way of a job ---------------------------------------------------------------------
+
+    def place(
+        self, command: Command, entry: Entry, demand: Demand, origin: object, *, control: bool
+    ) -> Job:
+        """Give a command a place: in the table, in its queue, and a slot if there is one.
+
+        The job's stage is then RUNNING (it starts as soon as it is admitted) or WAITING.
+
+        Args:
+            command: its ID is not in `jobs`.
+            entry: of its command.
+            demand: which messages are wanted.
+            origin: kept in the job.
+            control: whether it needs no slot.
+        """
+        job = Job(command, entry, demand, origin)
+        job.control = control
+        return self._enter(job)
+
+    def _enter(self, job: Job) -> Job:
+        command, limits = job.command, self.limits
+        job.claimed_ms = self._clock.now_ms()
+        job.policy = policy_of(
+            command.max_restart,
+            command.recurring_period,
+            job.flags.protected,
+            limits.backoff,
+            limits.protected,
+        )
+        self.jobs[job.id] = job
+        self.lineup.enter(job)
+        return job
+
+    def admit(self, job: Job) -> None:
+        """Let a placed job run as soon as it can."""
+        job.admitted = True
+        if self.observers:
+            self.observers.starting(job.command)
+        if job.verdict is not None:
+            self._finish(job, job.verdict)
+        elif job.stage is Stage.RUNNING:
+            self._attempts.start_soon(job)
+        elif job.ready:
+            self._wake.set()
+
+    def withdraw(self, job: Job) -> None:
+        """Take a job that has not started out again, without a result."""
+        self._forget(job)
+
+    async def run(self) -> None:
+        """Start jobs that waited, as slots become free; to be cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            batch = self.lineup.take_ready()
+            if not batch:
+                continue
+            await self._journal.running([job for job in batch if not job.local])
+            for job in batch:
+                if job.id in self.jobs:  # not killed meanwhile
+                    self._attempts.start_soon(job)
+
+    # -- look-ups -----------------------------------------------------------------------------
+
+    def snapshot(self, job_ids: Iterable[str] | None = None) -> list[Job]:
+        """List jobs: all, or those of the given IDs that exist. May be called from any thread."""
+        if job_ids is None:
+            return list(self.jobs.values())
+        return [self.jobs[job_id] for job_id in job_ids if job_id in self.jobs]
+
+    def unstarted(self) -> list[Job]:
+        """Jobs that have never run, in order of their arrival."""
+        return [job for job in self.jobs.values() if not job.attempts]
+
+    def grace_of(self, job: Job) -> float:
+        """Seconds between TERM and KILL when a job is stopped."""
+        grace = job.command.grace
+        return self.limits.grace if grace is None else grace
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def kill(self, job_id: str, number: int = signal.SIGTERM) -> bool:
+        """Send a signal to a job, or end it.
+
+        TERM ends it with its grace, KILL at once, INT and QUIT as it pleases; all four end its
+        restarts and take a job that waits off its queue. Other signals are only delivered, to the
+        attempt that runs now and to no later one. A protected job is started again.
+
+        Returns:
+            False when there is no such job.
+        """
+        job = self.jobs.get(job_id)
+        if job is None:
+            return False
+        job.signalled = number
+        if number not in _STOP_SIGNALS:
+            signal_process(job.execution, number)
+        elif job.flags.protected:
+            self._attempts.stop(job, number, self.grace_of(job))
+        else:
+            self._end(job, number)
+        return True
+
+    def stop(self, job_id: str, number: int = signal.SIGTERM) -> bool:
+        """End a job even if it is protected; see `kill`."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return False
+        job.signalled = number
+        self._end(job, number)
+        return True
+
+    def _end(self, job: Job, number: int) -> None:
+        job.policy = None
+        if job.verdict is None:
+            job.verdict = of_state(JobState.KILLED)
+        if job.execution is not None:
+            self._attempts.stop(job, number, self.grace_of(job))
+        elif job.admitted:  # else its end waits for those who are bringing it
+            self._finish(job, job.verdict)
+
+    def unschedule(self, job_id: str) -> bool:
+        """Have no further run of a job follow: it ends with the run that is under way or due first.
+
+        One that waits for its next run ends at once, with the outcome of its last.
+
+        Returns:
+            False when there is no such job.
+        """
+        job = self.jobs.get(job_id)
+        if job is None:
+            return False
+        job.policy = None
+        if job.last_outcome is not None and job.stage is Stage.WAITING:
+            self._finish(job, job.last_outcome)
+        return True
+
+    def stop_all(self, number: int = signal.SIGTERM) -> None:
+        """End every job, protected ones too: KILLED."""
+        for job_id in list(self.jobs):
+            self.stop(job_id, number)
+
+    def abandon(self) -> None:
+        """End whatever still runs, at once, without results: the agent itself is ending."""
+        for job in list(self.jobs.values()):
+            if job.execution is not None:
+                job.execution.stop(0)
+
+    async def close(self) -> None:
+        """Give up threads and descriptors; no job is left."""
+        self._spawners.close()
+        self._watcher.close()
+        self.executor.shutdown(cancel_futures=True)
+        self._observer_threads.shutdown()
+
+    def _concluded(self, job: Job, outcome: Outcome, lasted: float) -> None:
+        """One attempt has ended and was judged: decide what follows."""
+        delay = None
+        if job.policy is not None and (job.flags.protected or outcome.state != JobState.KILLED):
+            delay = job.policy.after(outcome.ok, lasted, random.random())
+        if delay is None:
+            self._finish(job, outcome)
+        else:
+            self._run_again(job, outcome, delay)
+
+    def _run_again(self, job: Job, outcome: Outcome, delay: float) -> None:
+        """Give slot and queue away between two runs, and stand in line again after `delay`."""
+        report = report_run(job, outcome, delay)
+        self.output.say(job, Level.JOB, report.text())
+        if not job.local:
+            self._sink.event(event_of(job), job, report.fields())
+        job.verdict = None
+        job.last_outcome = outcome
+        self.lineup.release(job)
+        self._freed.set()
+        self.lineup.wait(job)
+        job.wait_timer = self._loop.call_later(delay, self._line_up, job)
+
+    def _line_up(self, job: Job) -> None:
+        job.wait_timer = None
+        self.lineup.line_up(job)
+
+    def _finish(self, job: Job, outcome: Outcome) -> None:
+        self._forget(job)
+        result = result_of(job, self.node, outcome)
+        job.result = result
+        self._log.debug("job.finished", job=job.id, state=result.state, code=result.code)
+        if not job.local:
+            self._sink.finished(job, result)
+        if self.observers:
+            self.observers.finished(job.command, result)
+        for hook, courier in job.hooks:
+            courier.tell(partial(hook.finished, result))
+        if job.ended is not None and not job.ended.done():
+            job.ended.set_result(result)
+
+    def _forget(self, job: Job) -> None:
+        """Take a job out of the table and out of everybody's way."""
+        del self.jobs[job.id]
+        job.cancel_timers()
+        self.lineup.leave(job)
+        self._freed.set()
+        if job.subscriptions is not None:
+            self.output.end_job(job)
+        job.stage = Stage.FINISHED
