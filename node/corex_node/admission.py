@@ -82,7 +82,9 @@ class Admission:
 
     def known_fields(self) -> set[str]:
         """Fields of the claimed hash that belong to commands which were admitted."""
-        running = {cast("Ticket", job.origin).field for job in self._manager.jobs.values()}
+        running = {
+            cast("Ticket", job.origin).field for job in self._manager.jobs.values() if not job.local
+        }
         return running | self._outbox.settling()
 
     def admit(self, batch: Sequence[Inbound]) -> Coroutine[None, None, None]:

@@ -69,7 +69,7 @@ class Attempts:
     def _start_some(self) -> None:
         for _ in range(min(_STARTS_AT_ONCE, len(self._starting))):
             job = self._starting.popleft()
-            if job.result is None and job.id in self._manager.jobs:
+            if self._manager.jobs.get(job.id) is job:  # not killed meanwhile
                 self._start(job)
         if self._starting:
             self._loop.call_soon(self._start_some)

@@ -206,7 +206,7 @@ class JobTable(ABC):
                 continue
             await self._journal.running([job for job in batch if not job.local])
             for job in batch:
-                if job.id in self.jobs:  # not killed meanwhile
+                if self.jobs.get(job.id) is job:  # not killed meanwhile
                     self._attempts.start_soon(job)
 
     # -- look-ups -----------------------------------------------------------------------------
@@ -218,8 +218,8 @@ class JobTable(ABC):
         return [self.jobs[job_id] for job_id in job_ids if job_id in self.jobs]
 
     def unstarted(self) -> list[Job]:
-        """Jobs that have never run, in order of their arrival."""
-        return [job for job in self.jobs.values() if not job.attempts]
+        """Jobs of callers that have never run, in order of their arrival."""
+        return [job for job in self.jobs.values() if not job.attempts and not job.local]
 
     def grace_of(self, job: Job) -> float:
         """Seconds between TERM and KILL when a job is stopped."""
