@@ -12,15 +12,18 @@ from typing import Any, TypeVar
 import structlog
 
 from corex_node.admission import Admission
-from corex_node.builtins import standard_registry
+from corex_node.builtins import Facilities, node_registry
 from corex_node.clock import ServerClock
 from corex_node.config import Config
+from corex_node.feed_store import FeedStore
+from corex_node.feeds import Feeds
 from corex_node.intake import Intake
 from corex_node.lease_store import NodeLeaseStore
 from corex_node.leases import Heartbeat, Identity, Load
 from corex_node.manager.limits import Limits
 from corex_node.manager.manager import ProcessManager
 from corex_node.manager.registry import Registry
+from corex_node.manager.restarts import Backoff
 from corex_node.numbers import ClaimNumbers
 from corex_node.outbox import Outbox, OutboxLimits
 from corex_node.patience import until_available
@@ -29,6 +32,9 @@ from corex_node.retreat import give_back_unstarted
 from corex_node.room import CommandRoom, ControlRoom, Room
 from corex_node.server_check import check_server
 from corex_node.starts import StartJournal
+from corex_node.statistics.job_sampler import JobSampler
+from corex_node.statistics.monitors import Monitors
+from corex_node.statistics.statistics import Statistics
 from corex_node.store import NodeStore
 from corex_node.ticket import Source
 from corex_shared.connection import Endpoint, safe_url
@@ -60,10 +66,12 @@ class Agent:
 
         Args:
             config: settings.
-            registry: the commands that it knows; all built-ins when None.
+            registry: commands that it knows besides built-ins, extensions of the settings, and
+                what `corex_node.command` has added.
 
         Raises:
-            ConfigError: the URL cannot be used.
+            ConfigError: the URL cannot be used, or an extension has a name that is taken.
+            TakenNameError: another command has.
         """
         self._config = config
         self._node = config.main.id
@@ -81,26 +89,25 @@ class Agent:
             self._lease_store, identity, self._clock, limits.lease, limits.heartbeat
         )
         self._outbox = Outbox(self._store, self._node, self._outbox_limits())
+        node_levels = frozenset(config.logging.levels)
+        self._feed_store = FeedStore(endpoint, keys, self._node)
+        self._feeds = Feeds(self._feed_store, self._node, node_levels)
+        self._statistics = Statistics(self._clock, most=limits.series)
         self._manager = ProcessManager(
             self._node,
-            registry or standard_registry(),
-            Limits(
-                max_jobs=config.main.max_jobs,
-                max_waiting=limits.waiting,
-                kept_output=limits.kept_output,
-                grace=limits.grace,
-                linger=limits.linger,
-            ),
+            self._registry(registry),
+            manager_limits(config),
             self._outbox,
             StartJournal(self._store, self._node),
             self._clock,
         )
+        self._sampler = JobSampler(self._manager, self._manager.output.say)
         self._admission = Admission(
             self._store,
             self._manager,
             self._outbox,
             self._clock,
-            frozenset(config.logging.levels),
+            node_levels,
             limits.rejected,
         )
         self._stopping = asyncio.Event()
@@ -174,6 +181,10 @@ class Agent:
 
     def _connect_parts(self) -> None:
         manager, heartbeat = self._manager, self._heartbeat
+        manager.output.statistics = self._statistics
+        manager.add_tap(self._feeds)
+        if self._config.security.unprivileged:
+            manager.set_unprivileged()
         self._outbox.on_relief = manager.output.resume
         self._outbox.is_busy = lambda: manager.running >= _BUSY
         self._outbox.on_taken = self._admission.reject_taken
@@ -184,6 +195,14 @@ class Agent:
             loop.call_soon_threadsafe(self._lose_lease)
 
         heartbeat.on_lost = lost
+
+    def _registry(self, more: Registry | None) -> Registry:
+        registry = node_registry(
+            Facilities(self._config, self._statistics, Monitors(), self._feeds)
+        )
+        if more is not None:
+            registry.include(more)
+        return registry
 
     def _lose_lease(self) -> None:
         self._lease_lost = True
@@ -204,6 +223,9 @@ class Agent:
             components = [
                 group.create_task(self._outbox.run(), name="outbox"),
                 group.create_task(self._guard(self._manager.run()), name="starter"),
+                group.create_task(self._feeds.run(), name="feeds"),
+                group.create_task(self._statistics.run(), name="statistics"),
+                group.create_task(self._sampler.run(), name="sampler"),
             ]
             await self._unless_stopped(self._guard(self._recover()))
             intakes = [] if self._stopping.is_set() else self._intakes(numbers)
@@ -310,7 +332,29 @@ class Agent:
         self._lease_store.close()
         await self._manager.close()
         await self._store.close()
+        await self._feed_store.close()
         _log.info("node.stopped", node=self._node)
+
+
+def manager_limits(config: Config) -> Limits:
+    """Take the bounds of the process manager from the settings."""
+    limits = config.limits
+    backoff = Backoff(
+        limits.restart_first,
+        limits.restart_factor,
+        limits.restart_cap,
+        healthy=limits.restart_healthy,
+    )
+    return Limits(
+        max_jobs=config.main.max_jobs,
+        max_waiting=limits.waiting,
+        kept_output=limits.kept_output,
+        backlog=limits.backlog,
+        backlog_messages=limits.backlog_messages,
+        grace=limits.grace,
+        linger=limits.linger,
+        backoff=backoff,
+    )
 
 
 def _raise_descriptor_limit(max_jobs: int) -> None:

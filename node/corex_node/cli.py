@@ -102,7 +102,7 @@ def dev(
 
 
 def _serve(loaded: Config) -> int:
-    logs.configure(loaded.logging.level, loaded.logging.format)
+    logs.configure(loaded.logging.level, loaded.logging.format, loaded.logging.file)
     return serve(loaded)
 
 

@@ -2,113 +2,75 @@
 
 The file is TOML. Every key may be given in the environment: `main.max_jobs` as
 `COREX_NODE_MAX_JOBS`, keys of other tables with the table's name (`COREX_NODE_LIMITS_GRACE`);
-lists are separated by commas. A key that is not known, or a value of a wrong type, is an error
-that names where it came from, before anything starts.
+lists are separated by commas. Labels and extensions, which have names of the user's own, have no
+variables. A key that is not known, or a value of a wrong type, is an error that names where it came
+from, before anything starts.
 """
 
 from __future__ import annotations
 
 import re
-import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Struct
 
-from corex_shared.codec import DEFAULT_LIMIT
-from corex_shared.connection import DEFAULT_URL
+from corex_node.config_tables import (
+    NAME_RULE,
+    RULES,
+    Config,
+    Extension,
+    LimitsTable,
+    Logging,
+    Main,
+    Security,
+    Text,
+    Variable,
+)
 from corex_shared.errors import ConfigError
-from corex_shared.keys import DEFAULT_NAMESPACE
-from corex_shared.models import Identifier
-from corex_shared.states import DEFAULT_LOG_LEVELS
+from corex_shared.identifiers import is_valid_id
+
+__all__ = ["Config", "Extension", "load"]
 
 PREFIX = "COREX_NODE_"
 URL_VARIABLES = ("COREX_NODE_URL", "COREX_URL")
 
-Positive = Annotated[int, Meta(ge=1)]
-Size = Annotated[int, Meta(ge=1024)]
-Duration = Annotated[float, Meta(ge=0, le=1e9)]
-Interval = Annotated[float, Meta(gt=0, le=1e9)]
+T = TypeVar("T")
+
+Tree = dict[str, dict[str, Any]]
+_TABLES: dict[str, type[Struct]] = {
+    "main": Main,
+    "limits": LimitsTable,
+    "logging": Logging,
+    "security": Security,
+}
+_WHERE = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
+_FIELD = re.compile(r"(missing required|unknown) field `([^`]*)`")
 
 
-class Main(Struct, frozen=True, forbid_unknown_fields=True):
-    """Table `[main]`: who the node is and how much it runs."""
-
-    id: Identifier = field(default_factory=socket.gethostname)
-    url: str = DEFAULT_URL
-    namespace: Identifier = DEFAULT_NAMESPACE
-    groups: list[Identifier] = field(default_factory=list)
-    max_jobs: Positive = 200
-    include: list[str] = field(default_factory=list)
-
-
-class LimitsTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """Table `[limits]`: bounds, in bytes and seconds.
+class _Sources:
+    """Tables as they come together.
 
     Attributes:
-        payload: largest command that is read.
-        kept_output: last part of each of stdout and stderr that a result holds.
-        log: size up to which a job's log is kept.
-        held_output: output that waits at most while Redis is away.
-        flowing_output: output that waits before jobs are held up.
-        waiting: commands that wait for their queue at most.
-        rejected: entries of the rejected list.
-        grace: between TERM and KILL, unless a command says otherwise.
-        linger: how long others that hold an ended program's output are heard.
-        drain: how long running jobs may go on after the agent was told to stop.
-        deliver: how long results may take to be delivered after that.
-        retention: how long results live.
-        lease: how long a node that is silent is taken to be there.
-        heartbeat: between two renewals of the lease.
+        tree: table → key → value.
     """
 
-    payload: Size = DEFAULT_LIMIT
-    kept_output: Size = 128 * 1024
-    log: Size = 4 * 1024 * 1024
-    held_output: Size = 16 * 1024 * 1024
-    flowing_output: Size = 4 * 1024 * 1024
-    waiting: Positive = 1000
-    rejected: Positive = 1000
-    grace: Duration = 5.0
-    linger: Duration = 2.0
-    drain: Duration = 10.0
-    deliver: Duration = 30.0
-    retention: Interval = 300.0
-    lease: Interval = 15.0
-    heartbeat: Interval = 5.0
+    def __init__(self) -> None:
+        self.tree: Tree = {}
+        self._sources: dict[str, str] = {}
 
+    def merge(self, more: Mapping[str, Mapping[str, Any]], source: str) -> None:
+        """Put values over those that came before."""
+        for table, values in more.items():
+            self.tree.setdefault(table, {}).update(values)
+            self._sources.update((f"{table}.{key}", source) for key in values)
 
-class Logging(Struct, frozen=True, forbid_unknown_fields=True):
-    """Table `[logging]`.
-
-    Attributes:
-        levels: levels of job messages that go to the node's log channel.
-        format: of the agent's own log: `auto` is `console` on a terminal, else `json`.
-        level: of the agent's own log.
-    """
-
-    levels: list[Annotated[int, Meta(ge=0, le=255)]] = field(
-        default_factory=lambda: sorted(DEFAULT_LOG_LEVELS)
-    )
-    format: Annotated[str, Meta(pattern=r"^(auto|console|json)\Z")] = "auto"
-    level: Annotated[str, Meta(pattern=r"^(debug|info|warning|error)\Z")] = "info"
-
-
-class Config(Struct, frozen=True, forbid_unknown_fields=True):
-    """All settings of a node."""
-
-    main: Main = field(default_factory=Main)
-    labels: dict[str, str] = field(default_factory=dict)
-    limits: LimitsTable = field(default_factory=LimitsTable)
-    logging: Logging = field(default_factory=Logging)
-
-
-_TABLES: dict[str, type[Struct]] = {"main": Main, "limits": LimitsTable, "logging": Logging}
-_WHERE = re.compile(r" - at `\$\.?([^`]*)`$")
-_FIELD = re.compile(r"unknown field `([^`]*)`")
+    def source(self, *keys: str) -> str:
+        """Tell where a value came from: that of the first of some keys that is not a default."""
+        return next((self._sources[key] for key in keys if key in self._sources), "settings")
 
 
 def load(
@@ -126,33 +88,41 @@ def load(
     Raises:
         ConfigError: something cannot be used; names the source and the key.
     """
-    tree: dict[str, dict[str, Any]] = {}
+    sources = _Sources()
     if path is not None:
-        _merge_file(tree, Path(path))
+        _merge_file(sources, Path(path))
     variables = _from_environment(environ or {})
     _check(variables, "environment")
-    _merge(tree, variables)
+    sources.merge(variables, "environment")
     chosen = {table: dict(values) for table, values in (options or {}).items() if values}
     _check(chosen, "options")
-    _merge(tree, chosen)
-    config = _check(tree, str(path) if path is not None else "settings")
-    if config.limits.heartbeat * 2 > config.limits.lease:
-        raise ConfigError("settings", "limits.heartbeat", "it must be at most half of limits.lease")
+    sources.merge(chosen, "options")
+    config = _check(sources.tree, str(path) if path is not None else "settings")
+    _check_together(config.limits, sources)
     return config
 
 
-def _merge_file(tree: dict[str, dict[str, Any]], path: Path) -> None:
+def _merge_file(sources: _Sources, path: Path) -> None:
     """Merge a file and what it includes."""
     parsed = _read(path)
     config = _check(parsed, str(path))
-    _merge(tree, parsed)
+    sources.merge(parsed, str(path))
     for name in config.main.include:
         for included in _included(path, name):
             part = _read(included)
-            if "include" in part.get("main", {}):
+            if "include" in _map(part.get("main")):
                 raise ConfigError(str(included), "main.include", "an included file includes none")
             _check(part, str(included))
-            _merge(tree, part)
+            _refuse_second(part, str(included), sources)
+            sources.merge(part, str(included))
+
+
+def _refuse_second(part: Tree, source: str, sources: _Sources) -> None:
+    """Refuse a second extension of a name: which of both is meant, nobody can tell."""
+    for name in part.get("extension", {}):
+        if name in sources.tree.get("extension", {}):
+            key = f"extension.{name}"
+            raise ConfigError(source, key, f"it is defined in {sources.source(key)} already")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -174,13 +144,8 @@ def _included(path: Path, name: str) -> list[Path]:
     return [target]
 
 
-def _merge(tree: dict[str, dict[str, Any]], more: Mapping[str, Mapping[str, Any]]) -> None:
-    for table, values in more.items():
-        tree.setdefault(table, {}).update(values)
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    tree: dict[str, dict[str, Any]] = {}
+def _from_environment(environ: Mapping[str, str]) -> Tree:
+    tree: Tree = {}
     for variable in reversed(URL_VARIABLES):
         if variable in environ:
             tree.setdefault("main", {})["url"] = environ[variable]
@@ -194,7 +159,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 def _place(variable: str) -> tuple[str, str]:
     """Find the table and key of a variable."""
     name = variable.removeprefix(PREFIX).lower()
-    for table in ("limits", "logging"):
+    for table in ("limits", "logging", "security"):
         if name.startswith(f"{table}_"):
             return table, name.removeprefix(f"{table}_")
     return "main", name
@@ -210,15 +175,67 @@ def _value(table: type[Struct], key: str, text: str, variable: str) -> Any:
     try:
         return msgspec.convert(value, types[key], strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigError("environment", variable, _WHERE.sub("", str(error))) from error
+        raise ConfigError("environment", variable, _reason(str(error))) from error
+
+
+def _check_together(limits: LimitsTable, sources: _Sources) -> None:
+    """Check values that must fit each other."""
+    if limits.heartbeat * 2 > limits.lease:
+        key, other = "limits.heartbeat", "limits.lease"
+        reason = f"it must be at most half of {other}, which is {limits.lease:g} s"
+        raise ConfigError(sources.source(key, other), key, reason)
+    if limits.restart_cap < limits.restart_first:
+        key, other = "limits.restart_cap", "limits.restart_first"
+        reason = f"it must be at least {other}, which is {limits.restart_first:g} s"
+        raise ConfigError(sources.source(key, other), key, reason)
 
 
 def _check(tree: Mapping[str, Any], source: str) -> Config:
+    """Check all of one source.
+
+    Maps are checked entry by entry, because of these msgspec names but the map.
+    """
+    for name, value in _map(tree.get("labels")).items():
+        _convert(value, str, source, f"labels.{name}")
+    for name, value in _map(tree.get("extension")).items():
+        _check_extension(name, value, source)
+    return _convert(dict(tree), Config, source, "")
+
+
+def _check_extension(name: str, value: object, source: str) -> None:
+    key = f"extension.{name}"
+    if not is_valid_id(name):
+        raise ConfigError(source, key, f"a command cannot be named so: {NAME_RULE}")
+    table = _map(value)
+    for inner, below in table.items():
+        if isinstance(below, dict) and inner not in Extension.__struct_fields__:
+            reason = f'a name with a dot stands in quotes: [extension."{name}.{inner}"]'
+            raise ConfigError(source, f"{key}.{inner}", reason)
+    for variable, text in _map(table.get("env")).items():
+        _convert({variable: text}, dict[Variable, Text], source, f"{key}.env.{variable}")
+    _convert(value, Extension, source, key)
+
+
+def _map(value: object) -> dict[str, Any]:
+    """The value if it is a map; any other is found wrong elsewhere."""
+    return value if isinstance(value, dict) else {}
+
+
+def _convert(value: object, kind: type[T], source: str, key: str) -> T:
     try:
-        return msgspec.convert(dict(tree), Config)
+        return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         text = str(error)
-        where, unknown = _WHERE.search(text), _FIELD.search(text)
-        key = ".".join(part for part in (where and where[1], unknown and unknown[1]) if part)
-        reason = "no such setting" if unknown else _WHERE.sub("", text)
-        raise ConfigError(source, key, reason) from error
+        where, name = _WHERE.search(text), _FIELD.search(text)
+        parts = (key, where and where[1].removeprefix("[...]"), name and name[2])
+        raise ConfigError(source, ".".join(filter(None, parts)), _reason(text)) from error
+
+
+def _reason(text: str) -> str:
+    """Say what msgspec says in words that a person can act on."""
+    if name := _FIELD.search(text):
+        return "no such setting" if name[1] == "unknown" else "it is missing"
+    for pattern, rule in RULES.items():
+        if f"matching regex {pattern!r}" in text:
+            return rule
+    return _WHERE.sub("", text)

@@ -41,7 +41,7 @@ def main() -> int:
     """Serve with the settings in the descriptor that is named on the command line."""
     with os.fdopen(int(sys.argv[1]), "rb") as file:
         config = msgspec.json.decode(file.read(), type=Config)
-    logs.configure(config.logging.level, config.logging.format)
+    logs.configure(config.logging.level, config.logging.format, config.logging.file)
     prctl.set_proctitle(f"corex node {config.main.id}")
     return serve(config)
 

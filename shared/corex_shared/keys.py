@@ -3,23 +3,25 @@
 The braces are Redis Cluster hash tags: keys with one tag live in one slot, so one script may
 change them together.
 
-==========================  ============  ============================  =======================
-key                         type          lives                         written by → read by
-==========================  ============  ============================  =======================
-`{node:<id>}:commands`      list          until taken                   anyone → node
-`{node:<id>}:control`       list          until taken                   anyone → node
-`{node:<id>}:claimed`       hash          until finished                node → node, reaper
-`{node:<id>}:presence`      hash          lease TTL, renewed            node → anyone
-`{node:<id>}:rejected`      list, capped  a week after the last         node → operators
-`{job:<id>}:state`          hash          until finished + retention    node → clients
-`{job:<id>}:result`         list of one   retention                     node → clients
-`{job:<id>}:log`            stream        retention                     node → clients
-`{job:<id>}:stream`         channel       –                             node → clients
-`log:<node>`                channel       –                             node → operators
-`events`                    channel       –                             node → anyone
-`nodes`                     zset          –                             node → anyone
-`{client:<id>}:inbox`       list          TTL, renewed by each result   node → client
-==========================  ============  ============================  =======================
+============================  ============  ============================  =======================
+key                           type          lives                         written by → read by
+============================  ============  ============================  =======================
+`{node:<id>}:commands`        list          until taken                   anyone → node
+`{node:<id>}:control`         list          until taken                   anyone → node
+`{node:<id>}:claimed`         hash          until finished                node → node, reaper
+`{node:<id>}:presence`        hash          lease TTL, renewed            node → anyone
+`{node:<id>}:rejected`        list, capped  a week after the last         node → operators
+`{node:<id>}:logger:<queue>`  list, capped  TTL, renewed by reading       node → subscriber
+`{node:<id>}:logged:<queue>`  string        TTL, renewed by each write    node → node
+`{job:<id>}:state`            hash          until finished + retention    node → clients
+`{job:<id>}:result`           list of one   retention                     node → clients
+`{job:<id>}:log`              stream        retention                     node → clients
+`{job:<id>}:stream`           channel       –                             node → clients
+`log:<node>`                  channel       –                             node → operators
+`events`                      channel       –                             node → anyone
+`nodes`                       zset          –                             node → anyone
+`{client:<id>}:inbox`         list          TTL, renewed by each result   node → client
+============================  ============  ============================  =======================
 
 Every name is preceded by the namespace (`corex:` by default).
 """
@@ -66,6 +68,14 @@ class Keys:
     def rejected(self, node: str) -> str:
         """Capped list of payloads that a node could not take, newest first, each as JSON."""
         return f"{self.namespace}:{{node:{node}}}:rejected"
+
+    def logger(self, node: str, queue: str) -> str:
+        """Capped list of log records of a node's jobs, which one subscriber takes from the left."""
+        return f"{self.namespace}:{{node:{node}}}:logger:{queue}"
+
+    def logged(self, node: str, queue: str) -> str:
+        """Last record that was written to the list of a subscriber (see lua/feed.lua)."""
+        return f"{self.namespace}:{{node:{node}}}:logged:{queue}"
 
     def state(self, job: str) -> str:
         """Hash of a job's node, stage and times."""

@@ -21,6 +21,7 @@ from corex_node.manager.hooks import Hook
 from corex_node.manager.jobs import Demand, Job
 from corex_node.manager.messages import Subscription
 from corex_node.manager.observers import Courier, Handler
+from corex_node.manager.ports import Tap
 from corex_node.manager.registry import Entry, Kind
 from corex_node.manager.signatures import Passing
 from corex_node.manager.table import JobTable
@@ -167,6 +168,14 @@ class ProcessManager(JobTable):
     def remove_handler(self, handler: Handler) -> None:
         """Have a handler observe no more."""
         self.observers.remove(handler)
+
+    def add_tap(self, tap: Tap) -> None:
+        """Have messages of all jobs seen on the event loop, from now on."""
+        self.output.taps.append(tap)
+
+    def remove_tap(self, tap: Tap) -> None:
+        """Have a tap see no more."""
+        self.output.taps.remove(tap)
 
     def aggregate(
         self,

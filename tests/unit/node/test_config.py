@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from corex_node.config import load
+from corex_node.config import Config, Extension, load
 from corex_shared.errors import ConfigError
 
 
@@ -86,8 +87,47 @@ def test_included_files(tmp_path: Path) -> None:
         ("[limits]\npayload = 10\n", "limits.payload"),
         ('[logging]\nlevel = "loud"\n', "logging.level"),
         ("[logging]\nlevels = [1, 256]\n", "logging.levels[1]"),
-        ("[labels]\nzone = 7\n", "labels[...]"),
+        ("[labels]\nzone = 7\n", "labels.zone"),
         ("main = 7\n", "main"),
+        ("labels = 7\n", "labels"),
+        ("[startup.web]\nname = 'x'\n", "startup"),
+        ("[stats]\n", "stats"),
+        ("[limits]\nbacklog = 10\n", "limits.backlog"),
+        ("[limits]\nbacklog_messages = 0\n", "limits.backlog_messages"),
+        ("[limits]\nopen_files = 0\n", "limits.open_files"),
+        ("[limits]\nseries = 0\n", "limits.series"),
+        ("[limits]\nrestart_first = 0\n", "limits.restart_first"),
+        ("[limits]\nrestart_factor = 0.5\n", "limits.restart_factor"),
+        ("[limits]\nrestart_factor = 1001\n", "limits.restart_factor"),
+        ("[limits]\nrestart_factor = nan\n", "limits.restart_factor"),
+        ("[limits]\nrestart_cap = inf\n", "limits.restart_cap"),
+        ("[limits]\nrestart_cap = 0.5\n", "limits.restart_cap"),
+        ("[limits]\nrestart_first = 31\n", "limits.restart_cap"),
+        ("[limits]\nrestart_healthy = 0\n", "limits.restart_healthy"),
+        ("[limits]\nlease = 9\n", "limits.heartbeat"),
+        ("[security]\nunprivileged = 1\n", "security.unprivileged"),
+        ("[security]\nprivileged = true\n", "security.privileged"),
+        ("extension = 7\n", "extension"),
+        ("[[extension]]\nbinary = 'x'\n", "extension"),
+        ("[extension]\na = 7\n", "extension.a"),
+        ("[extension.a]\n", "extension.a.binary"),
+        ("[extension.a]\nbinary = ''\n", "extension.a.binary"),
+        ("[extension.a]\nbinary = 7\n", "extension.a.binary"),
+        ("[extension.a]\nbinary = 'x'\narg = ['y']\n", "extension.a.arg"),
+        ("[extension.a]\nbinary = 'x'\nargs = 'y'\n", "extension.a.args"),
+        ("[extension.a]\nbinary = 'x'\nargs = ['y', 7]\n", "extension.a.args[1]"),
+        ('[extension.a]\nbinary = "x"\nargs = ["\\u0000"]\n', "extension.a.args[0]"),
+        ("[extension.a]\nbinary = 'x'\ndir = ''\n", "extension.a.dir"),
+        ("[extension.a]\nbinary = 'x'\ndir = '/'\ncwd = '/'\n", "extension.a"),
+        ("[extension.a]\nbinary = 'x'\nshell = 'yes'\n", "extension.a.shell"),
+        ("[extension.a]\nbinary = 'x'\nenv = ['A=b']\n", "extension.a.env"),
+        ("[extension.a]\nbinary = 'x'\nenv = {A = 'b', C = 1}\n", "extension.a.env.C"),
+        ("[extension.a]\nbinary = 'x'\nenv = {'C=' = 'b'}\n", "extension.a.env.C="),
+        ("[extension.'a b']\nbinary = 'x'\n", "extension.a b"),
+        ("[extension.'']\nbinary = 'x'\n", "extension."),
+        ("[extension.'-a']\nbinary = 'x'\n", "extension.-a"),
+        ("[extension.a.b]\nbinary = 'x'\n", "extension.a.b"),
+        ("[extension.a]\nbinary = 'x'\n[extension.a.b]\nbinary = 'x'\n", "extension.a.b"),
     ],
 )
 def test_an_error_names_file_and_key(tmp_path: Path, text: str, key: str) -> None:
@@ -180,3 +220,114 @@ def test_a_heartbeat_too_slow_for_the_lease() -> None:
     options = {"limits": {"lease": 10.0, "heartbeat": 6.0}}
     with pytest.raises(ConfigError, match=r"limits\.heartbeat"):
         load(options=options)
+
+
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ('[extension.a]\nbinary = "x"\nargs = ["\\u0000"]\n', "it holds a NUL"),
+        ("[extension.a]\nbinary = ''\n", "it is empty or holds a NUL"),
+        ("[extension.a]\nargs = []\n", "it is missing"),
+        ("[extension.a]\nbinary = 'x'\nenv = {'' = 'b'}\n", "neither = nor NUL"),
+        ("[extension.a.b]\nbinary = 'x'\n", '[extension."a.b"]'),
+        ("[extension.'a b']\nbinary = 'x'\n", "1 to 128 letters"),
+        ("[main]\nid = 'a b'\n", "1 to 128 letters"),
+        ("[logging]\nlevel = 'loud'\n", "debug, info, warning or error"),
+        ("[limits]\nrestart_cap = 0.5\n", "at least limits.restart_first, which is 1 s"),
+    ],
+)
+def test_an_error_says_what_would_do(tmp_path: Path, text: str, reason: str) -> None:
+    """The reason is in words that a person can act on."""
+    with pytest.raises(ConfigError) as caught:
+        load(_file(tmp_path, text))
+    assert reason in caught.value.reason
+    assert "regex" not in caught.value.reason
+
+
+def test_defaults_of_the_newer_tables() -> None:
+    """Restarts, backlog, bounds of built-ins, security, extensions."""
+    config = load()
+    limits = config.limits
+    assert (limits.backlog, limits.backlog_messages) == (65536, 100)
+    assert (limits.restart_first, limits.restart_factor) == (1, 2)
+    assert (limits.restart_cap, limits.restart_healthy) == (30, 60)
+    assert (limits.open_files, limits.series) == (256, 10_000)
+    assert config.security.unprivileged is False
+    assert config.extension == {}
+
+
+def test_security_in_the_environment() -> None:
+    """A switch is true or false."""
+    for text, value in (("true", True), ("1", True), ("false", False), ("0", False)):
+        config = load(environ={"COREX_NODE_SECURITY_UNPRIVILEGED": text})
+        assert config.security.unprivileged is value
+    for variable in ("COREX_NODE_SECURITY_UNPRIVILEGED", "COREX_NODE_SECURITY_UNPRIVILEGE"):
+        with pytest.raises(ConfigError) as caught:
+            load(environ={variable: "maybe"})
+        assert (caught.value.source, caught.value.key) == ("environment", variable)
+
+
+def test_extensions(tmp_path: Path) -> None:
+    """Each is a table of its own; those of all files come together."""
+    _file(tmp_path, "[extension.'net.scan']\nbinary = 'nmap'\ncwd = '/'\n", "more.toml")
+    text = """
+        [main]
+        include = ["more.toml"]
+        [extension.greet]
+        binary = "echo"
+        args = ["hello {name}", "\u00fc\\n"]
+        dir = "/tmp"
+        env = {A = "", B = "x=y"}
+        shell = true
+    """
+    config = load(_file(tmp_path, text))
+    assert config.extension == {
+        "greet": Extension(
+            "echo", ["hello {name}", "ü\n"], "/tmp", None, {"A": "", "B": "x=y"}, True
+        ),
+        "net.scan": Extension("nmap", cwd="/"),
+    }
+    assert config.extension["net.scan"].directory == "/"
+    assert msgspec.json.decode(msgspec.json.encode(config), type=Config) == config
+
+
+@pytest.mark.parametrize("within", ["node.toml", "a.toml"])
+def test_an_extension_is_defined_once(tmp_path: Path, within: str) -> None:
+    """A second definition is an error that names both files, whichever comes first."""
+    one = "[extension.a]\nbinary = 'x'\n"
+    _file(tmp_path, one if within == "a.toml" else "", "a.toml")
+    second = _file(tmp_path, one, "b.toml")
+    main = "[main]\ninclude = ['a.toml', 'b.toml']\n"
+    path = _file(tmp_path, main + (one if within == "node.toml" else ""))
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert (caught.value.source, caught.value.key) == (str(second), "extension.a")
+    assert str(tmp_path / within) in caught.value.reason
+
+
+def test_an_extension_twice_in_one_file(tmp_path: Path) -> None:
+    """The error says which and where."""
+    text = "[extension.a]\nbinary = 'x'\n[extension.a]\nbinary = 'y'\n"
+    with pytest.raises(ConfigError, match=r"'a'.*line 3"):
+        load(_file(tmp_path, text))
+
+
+def test_an_included_file_with_a_main_that_is_no_table(tmp_path: Path) -> None:
+    """It is named like any other error."""
+    part = _file(tmp_path, "main = 7\n", "part.toml")
+    with pytest.raises(ConfigError) as caught:
+        load(_file(tmp_path, "[main]\ninclude = ['part.toml']\n"))
+    assert (caught.value.source, caught.value.key) == (str(part), "main")
+
+
+def test_values_that_do_not_fit_each_other_are_named_with_their_source(tmp_path: Path) -> None:
+    """The source is where the value at fault, or else the one it does not fit, was given."""
+    path = _file(tmp_path, "[limits]\nrestart_first = 5.0\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path, {"COREX_NODE_LIMITS_RESTART_CAP": "2"})
+    assert (caught.value.source, caught.value.key) == ("environment", "limits.restart_cap")
+    options = {"limits": {"restart_first": 40.0}}
+    with pytest.raises(ConfigError) as caught:
+        load(path, None, options)
+    assert (caught.value.source, caught.value.key) == ("options", "limits.restart_cap")
+    assert load(path, None, {"limits": {"restart_cap": 5.0}}).limits.restart_cap == 5

@@ -1,0 +1,1 @@
+"""Services: what starts when, in which order, and on which conditions."""
