@@ -13,6 +13,7 @@ from corex_node.builtins import (
     state,
     statistics,
     subscribe,
+    system,
 )
 from corex_node.builtins.extensions import register_extensions
 from corex_node.commands import ADDED
@@ -43,7 +44,7 @@ class Facilities:
 def standard_registry() -> Registry:
     """Make a registry of the commands that need nothing but a process manager."""
     registry = Registry()
-    for family in (core, jobs, queues, state, subscribe):
+    for family in (core, jobs, queues, state, subscribe, system):
         family.register(registry)
     return registry
 

@@ -18,13 +18,11 @@ from corex_node.manager.outcome import Outcome, of_answer, of_error, of_exit
 from corex_node.manager.registry import Kind, Program
 from corex_node.process.child import Child
 from corex_node.process.exit_status import ExitStatus
-from corex_node.process.orphans import JOB_MARK
+from corex_node.process.program import JOB_MARK, NODE_MARK
 from corex_node.process.spawner_pool import SpawnerPool
 from corex_node.process.usage import Usage, tree_usage
 from corex_node.process.watcher import Watcher
 from corex_shared.errors import CommandError
-
-NODE_MARK = "COREX_JOB_NODE"
 
 _log = structlog.get_logger()
 

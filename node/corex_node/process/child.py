@@ -122,7 +122,7 @@ class Child:
         """End it: TERM now, KILL after `grace` seconds (at once for 0)."""
         self._stopped = True
         if grace > 0:
-            self.signal(signal.SIGTERM)
+            self._signal_all(signal.SIGTERM)
             if self._stop_timer is None:
                 self._stop_timer = self._loop.call_later(grace, self.kill)
         else:
@@ -130,7 +130,12 @@ class Child:
 
     def kill(self) -> None:
         """End it now."""
-        self.signal(signal.SIGKILL)
+        self._signal_all(signal.SIGKILL)
+
+    def _signal_all(self, number: int) -> None:
+        """Send a signal to everything of it, wherever it went."""
+        if self._status is None:
+            self._link.stop(self._number, number)
 
     def resume(self) -> None:
         """Read on after the owner asked for no more."""

@@ -8,16 +8,15 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+
+from corex_node.process.program import JOB_MARK
 
 KILL_PATIENCE = 5.0
 """Seconds within which killed processes are expected to be gone."""
 _KILL_POLL = 0.005
 _EMPTY_LOOKS = 2
-
-JOB_MARK = "COREX_JOB_ID"
-"""Variable by which every process of a job is known, unless it took care to remove it."""
 
 
 def children() -> set[int]:
@@ -36,12 +35,12 @@ def job_of(pid: int) -> str | None:
     return None
 
 
-def end_orphans(jobs: Collection[str], ours: Collection[int]) -> int:
+def end_orphans(ours: Iterable[int], is_over: Callable[[int], bool]) -> int:
     """Kill what jobs left behind, and what that leaves behind in turn; blocks until it is gone.
 
     Args:
-        jobs: marks of the jobs.
         ours: children that are nobody's orphans.
+        is_over: tells of another child whether it is to be killed.
 
     Returns:
         How many would not die within some seconds.
@@ -49,7 +48,7 @@ def end_orphans(jobs: Collection[str], ours: Collection[int]) -> int:
     deadline = time.monotonic() + KILL_PATIENCE
     left: set[int] = set()  # killed and not reaped; what is dead bears no mark any more
     while True:
-        left |= {pid for pid in children().difference(ours) if job_of(pid) in jobs}
+        left |= {pid for pid in children().difference(ours, left) if is_over(pid)}
         if not left:
             return 0
         left = end_children(left)
@@ -80,7 +79,7 @@ def end_children(pids: Collection[int]) -> set[int]:
     A child that is not reaped keeps its number, so nobody else can be hit.
     """
     for pid in pids:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
     return {pid for pid in pids if not reap_child(pid)}
 

@@ -45,6 +45,13 @@ class End(Struct, frozen=True, array_like=True, tag=3):
     child: int
 
 
+class Stop(Struct, frozen=True, array_like=True, tag=4):
+    """Send a signal to everything of a child, wherever it went."""
+
+    child: int
+    signal: int
+
+
 class Started(Struct, frozen=True, array_like=True, tag=1):
     """A child runs."""
 
@@ -75,22 +82,23 @@ class Ended(Struct, frozen=True, array_like=True, tag=4):
     survivors: int
 
 
-Request = Start | Send | End
+Request = Start | Send | End | Stop
 Event = Started | Failed | Exited | Ended
 
-_encode = msgspec.msgpack.Encoder().encode
+encode_item = msgspec.msgpack.Encoder().encode
+"""Encodes one request or event. Raises `OverflowError` or `ValueError` if it cannot be."""
 _decode_requests = msgspec.msgpack.Decoder(list[Request]).decode
 _decode_events = msgspec.msgpack.Decoder(list[Event]).decode
 
 
-def send_packet(sock: socket.socket, items: Sequence[Struct], fds: Sequence[int]) -> None:
-    """Send a list.
+def send_packet(sock: socket.socket, items: Sequence[bytes], fds: Sequence[int]) -> None:
+    """Send a list of encoded items.
 
     Raises:
         BlockingIOError: not now; nothing was sent.
         OSError: the other side is gone.
     """
-    body = _encode(items)
+    body = b"".join((_array_header(len(items)), *items))
     if len(body) <= _INLINE:
         _send(sock, body, fds)
         return
@@ -102,6 +110,11 @@ def send_packet(sock: socket.socket, items: Sequence[Struct], fds: Sequence[int]
         _send(sock, _ELSEWHERE, [memory, *fds])
     finally:
         os.close(memory)
+
+
+def _array_header(length: int) -> bytes:
+    """Begin a MessagePack array."""
+    return bytes([0x90 | length]) if length < 16 else b"\xdc" + length.to_bytes(2, "big")
 
 
 def _send(sock: socket.socket, body: bytes, fds: Sequence[int]) -> None:

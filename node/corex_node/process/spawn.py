@@ -1,9 +1,9 @@
 """Start a program on pipes that are given, in a session of its own.
 
 Two ways with one outcome. `os.posix_spawn` is the fast one: one vfork, no interpreter state
-touched. It cannot change the directory, so a program with a directory of its own goes through
-`subprocess.Popen`, used for its fork alone. Neither closes descriptors one by one: every
-descriptor here is close-on-exec (PEP 446).
+touched; the directory, which it cannot change, is changed here for that moment. A program that is
+to be somebody else, or have limits, goes through `fork`. Neither closes descriptors one by one:
+every descriptor here is close-on-exec (PEP 446).
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import subprocess
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from corex_node.process.fork import Report, fork_program
 from corex_node.process.program import ProgramSpec
+from corex_node.process.setup import needs_setup, prepare
 from corex_shared.errors import (
     BadRequestError,
     CommandError,
@@ -121,9 +122,9 @@ def spawn(spec: ProgramSpec, base: Environment, streams: Streams) -> int:
     """
     if any("\0" in argument for argument in spec.argv):
         raise BadRequestError("args: an argument holds a NUL")
+    if needs_setup(spec):
+        return _start_set_up(spec, base, streams)
     env = build_environment(spec, base)
-    if spec.dir is not None:
-        check_directory(spec.dir)
     path = find_program(spec.argv[0], env, spec.dir)
     try:
         if spec.dir is not None:
@@ -155,19 +156,60 @@ def _start(path: str, spec: ProgramSpec, env: Environment, streams: Streams) -> 
 
 
 def _start_in_directory(path: str, spec: ProgramSpec, env: Environment, streams: Streams) -> int:
-    process = subprocess.Popen(
-        spec.argv,
-        executable=path,
-        env=env,
-        cwd=spec.dir,
-        stdin=subprocess.DEVNULL if streams.stdin is None else streams.stdin,
-        stdout=streams.stdout,
-        stderr=streams.stderr,
-        close_fds=False,
-        start_new_session=True,
-    )
-    process.returncode = 0  # it is reaped by its pidfd, never by this object
-    return process.pid
+    """Start a program where it wants to be; this process is elsewhere for that moment."""
+    directory = spec.dir or "."
+    check_directory(directory)
+    here = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    try:
+        os.chdir(directory)
+        try:
+            return _start(path, spec, env, streams)
+        finally:
+            os.fchdir(here)
+    finally:
+        os.close(here)
+
+
+def _start_set_up(spec: ProgramSpec, base: Environment, streams: Streams) -> int:
+    """Start a program that asks for more than a directory.
+
+    Raises:
+        CommandError: it could not be started; nothing was.
+        OSError: there are no descriptors or processes left.
+    """
+    setup = prepare(spec)
+    env = dict(build_environment(spec, base))
+    if setup.account is not None:
+        given = {os.fsencode(name) for name in spec.env or {}}
+        env |= {name: value for name, value in setup.account.variables.items() if name not in given}
+    path = find_program(spec.argv[0], env, spec.dir)
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if streams.stdin is None else -1
+    try:
+        stdin = null if streams.stdin is None else streams.stdin
+        started = fork_program(path, spec.argv, env, (stdin, streams.stdout, streams.stderr), setup)
+    finally:
+        if null >= 0:
+            os.close(null)
+    if isinstance(started, Report):
+        raise _step_error(path, spec, started)
+    return started
+
+
+def _step_error(path: str, spec: ProgramSpec, report: Report) -> CommandError:
+    """Make the error of a step that could not be done; its message begins with the argument."""
+    asked = {"user": spec.user, "group": spec.group, "dir": spec.dir, "nice": spec.nice}
+    value = asked.get(report.argument)
+    about = report.argument if value is None else f"{report.argument}: {value}"
+    text = f"{about}: {report.text}"
+    if report.argument == "name":
+        return _spawn_error(path, OSError(report.number, report.text))
+    if report.number in (errno.EACCES, errno.EPERM):
+        return ForbiddenError(text)
+    if report.number == errno.ENOENT:
+        return NotFoundError(text)
+    if report.number in (errno.EINVAL, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP):
+        return BadRequestError(text)
+    return InternalError(text)
 
 
 def _spawn_error(path: str, error: OSError) -> CommandError:

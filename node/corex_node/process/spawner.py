@@ -24,7 +24,6 @@ import prctl
 
 from corex_node.process.exit_status import exit_status, reap
 from corex_node.process.orphans import (
-    JOB_MARK,
     children,
     end_all_children,
     end_children,
@@ -40,12 +39,22 @@ from corex_node.process.packets import (
     Send,
     Start,
     Started,
+    Stop,
+    encode_item,
     receive_requests,
     send_packet,
 )
-from corex_node.process.program import inherited_environment
+from corex_node.process.program import JOB_MARK, inherited_environment
 from corex_node.process.spawn import Streams, spawn
-from corex_node.process.stop import kill_group, signal_group
+from corex_node.process.stop import kill_group, signal_group, signal_process
+from corex_node.process.tree import (
+    Member,
+    descendants,
+    group_of,
+    signal_member,
+    start_of,
+    ticks_now,
+)
 from corex_shared.errors import CommandError
 
 _STARTS_AT_ONCE = 2
@@ -60,13 +69,25 @@ _LAST_SWEEPS = 3
 class _Child:
     """A program that was started and is not ended yet."""
 
-    __slots__ = ("job", "number", "pid", "pidfd")
+    __slots__ = ("has_group", "job", "number", "pid", "pidfd", "started", "strays")
 
-    def __init__(self, number: int, pid: int, pidfd: int, job: str | None) -> None:
+    def __init__(
+        self, number: int, pid: int, pidfd: int, job: str | None, has_group: bool, started: int
+    ) -> None:
         self.number = number
         self.pid = pid
         self.pidfd = pidfd
         self.job = job
+        self.has_group = has_group  # leads one
+        self.started = started  # in clock ticks from the boot, or a little earlier
+        self.strays: set[Member] = set()  # of its tree and not of its group, when it was stopped
+
+    def signal(self, number: int) -> None:
+        """Send a signal to its group; it is not reaped, so its number is its own."""
+        if self.has_group:
+            signal_group(self.pid, number)
+        else:
+            signal_process(self.pid, number)
 
 
 class Spawner:
@@ -81,6 +102,7 @@ class Spawner:
         self._environment = inherited_environment()
         self._children: dict[int, _Child] = {}
         self._by_pidfd: dict[int, _Child] = {}
+        self._by_pid: dict[int, _Child] = {}  # until it is reaped
         self._starts: deque[tuple[Start, Streams]] = deque()
         self._events: list[Event] = []
         self._waits_to_send = False
@@ -122,7 +144,7 @@ class Spawner:
                 stdout, stderr = fds.pop(0), fds.pop(0)
                 stdin = fds.pop(0) if request.has_stdin else None
                 self._starts.append((request, Streams(stdout, stderr, stdin)))
-            elif isinstance(request, Send):
+            elif isinstance(request, Send | Stop):
                 self._signal(request)
             else:
                 ended.append(request.child)
@@ -131,6 +153,7 @@ class Spawner:
         return True
 
     def _start(self, request: Start, streams: Streams) -> None:
+        started = ticks_now()
         try:
             pid = spawn(request.spec, self._environment, streams)
             pidfd = _open_pidfd(pid)
@@ -140,8 +163,9 @@ class Spawner:
             self._events.append(Failed(request.child, 500, str(error)))
         else:
             job = (request.spec.marks or {}).get(JOB_MARK)
-            child = _Child(request.child, pid, pidfd, job)
-            self._children[request.child] = self._by_pidfd[pidfd] = child
+            has_group = request.spec.own_group
+            child = _Child(request.child, pid, pidfd, job, has_group, started)
+            self._children[request.child] = self._by_pidfd[pidfd] = self._by_pid[pid] = child
             self._epoll.register(pidfd, select.EPOLLIN)
             self._events.append(Started(request.child, pid))
         finally:
@@ -149,10 +173,12 @@ class Spawner:
                 if fd is not None:
                     os.close(fd)
 
-    def _signal(self, request: Send) -> None:
+    def _signal(self, request: Send | Stop) -> None:
         child = self._children.get(request.child)
         if child is not None:
-            signal_group(child.pid, request.signal)
+            if isinstance(request, Stop):
+                self._signal_strays(child, request.signal)
+            child.signal(request.signal)
             return
         for at, (start, streams) in enumerate(self._starts):
             if start.child == request.child and request.signal in _ENDING:
@@ -163,6 +189,22 @@ class Spawner:
                         os.close(fd)
                 self._events.append(Exited(request.child, 0, request.signal))
                 return
+
+    def _signal_strays(self, child: _Child, number: int) -> None:
+        """Send a signal to what left the child's group, and remember who that is."""
+        roots = [child.pid]
+        if child.job is not None:
+            roots += [
+                pid for pid in children().difference(self._by_pid) if job_of(pid) == child.job
+            ]
+        found = descendants(roots)
+        found.update(Member(pid, start_of(pid) or 0) for pid in roots[1:])
+        strays = {
+            member for member in found if not child.has_group or group_of(member.pid) != child.pid
+        }
+        child.strays |= strays
+        for member in strays:
+            signal_member(member, number)
 
     # -- ends ---------------------------------------------------------------------------------
 
@@ -176,21 +218,30 @@ class Spawner:
 
     def _end_groups(self, numbers: list[int]) -> None:
         """End groups while their numbers are kept by zombies, then whatever left the groups."""
-        jobs: set[str] = set()
         for number in numbers:
             child = self._children.pop(number, None)
             if child is None:
                 continue
-            kill_group(child.pid)
+            child.signal(signal.SIGKILL)
+            for member in child.strays:
+                signal_member(member, signal.SIGKILL)
             reap(child.pidfd)
+            del self._by_pid[child.pid]
             os.close(child.pidfd)
-            if child.job is not None:
-                jobs.add(child.job)
-        survivors = end_orphans(jobs, self._pids()) if jobs else 0
+        survivors = end_orphans(self._by_pid, self._is_over)
         self._events += [Ended(number, survivors) for number in numbers]
 
-    def _pids(self) -> set[int]:
-        return {child.pid for child in self._children.values()}
+    def _is_over(self, pid: int) -> bool:
+        """Whether a child is an orphan of a job that has ended.
+
+        One that took the mark out of its environment can be of any job that ran when it was born:
+        it has to go when all of these have ended.
+        """
+        job = job_of(pid)
+        if job is not None:
+            return all(child.job != job for child in self._children.values())
+        born = start_of(pid)
+        return born is None or all(child.started > born for child in self._children.values())
 
     def _time_to_sweep(self) -> float:
         """Seconds until orphans are looked for; -1, for ever, while there can be none."""
@@ -207,9 +258,8 @@ class Spawner:
         after the last child to be sure that none is left.
         """
         self._next_sweep = time.monotonic() + _SWEEP_EVERY
-        left = {pid for pid in children() - self._pids() if not reap_child(pid)}
-        jobs = {child.job for child in self._children.values()}
-        over = {pid for pid in left if (job := job_of(pid)) is not None and job not in jobs}
+        left = {pid for pid in children().difference(self._by_pid) if not reap_child(pid)}
+        over = {pid for pid in left if self._is_over(pid)}
         left -= over - end_children(over)
         self._sweeps = _LAST_SWEEPS if left else max(0, self._sweeps - 1)
 
@@ -221,7 +271,7 @@ class Spawner:
 
     def _send_events(self) -> bool:
         while self._events:
-            batch = self._events[:256]
+            batch = [encode_item(event) for event in self._events[:256]]
             try:
                 send_packet(self._sock, batch, ())
             except BlockingIOError:

@@ -10,11 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from msgspec import Struct
-
 from corex_node.process import packets
 from corex_node.process.exit_status import ExitStatus
-from corex_node.process.orphans import JOB_MARK, children, end_orphans
+from corex_node.process.orphans import children, end_orphans, job_of
 from corex_node.process.packets import (
     MOST_DESCRIPTORS,
     End,
@@ -25,11 +23,13 @@ from corex_node.process.packets import (
     Send,
     Start,
     Started,
+    Stop,
+    encode_item,
 )
-from corex_node.process.program import ProgramSpec
+from corex_node.process.program import JOB_MARK, ProgramSpec
 from corex_node.process.stop import kill_group
 from corex_node.process.watcher import READABLE, WRITABLE, Watcher
-from corex_shared.errors import CommandError, InternalError, error_of_code
+from corex_shared.errors import BadRequestError, CommandError, InternalError, error_of_code
 
 _MOST_REQUESTS = 32
 _STOP_PATIENCE = 10.0
@@ -90,20 +90,32 @@ class SpawnerLink:
 
         Returns:
             The number by which the child is addressed.
+
+        Raises:
+            BadRequestError: the spec holds what no program can be given.
         """
+        try:
+            request = encode_item(Start(self._last + 1, spec, has_stdin))
+        except (OverflowError, ValueError) as error:
+            _close_all(fds)
+            raise BadRequestError(f"the program cannot be described: {error}") from error
         self._last += 1
         self._children[self._last] = child
         self._marks[self._last] = (spec.marks or {}).get(JOB_MARK, "")
-        self._queue(Start(self._last, spec, has_stdin), fds)
+        self._queue(request, fds)
         return self._last
 
     def signal(self, number: int, sig: int) -> None:
         """Send a signal to a child's process group."""
-        self._queue(Send(number, sig), [])
+        self._queue(encode_item(Send(number, sig)), [])
+
+    def stop(self, number: int, sig: int) -> None:
+        """Send a signal to everything of a child, wherever it went."""
+        self._queue(encode_item(Stop(number, sig)), [])
 
     def end(self, number: int) -> None:
         """Have what is left of an exited child ended."""
-        self._queue(End(number), [])
+        self._queue(encode_item(End(number)), [])
 
     def close(self) -> None:
         """Let the spawner end, with all that it started; blocks until it is gone."""
@@ -123,7 +135,7 @@ class SpawnerLink:
             )
         ours.setblocking(False)
         self._sock = ours
-        self._waiting: deque[tuple[Struct, list[int]]] = deque()
+        self._waiting: deque[tuple[bytes, list[int]]] = deque()
         self._flush_planned = False
         self._blocked = False
         self._watcher.add(ours.fileno(), self._readable)
@@ -143,7 +155,8 @@ class SpawnerLink:
         pids, self._pids = set(self._pids.values()), {}
         marks, self._marks = set(self._marks.values()), {}
         strangers = pids - children()
-        end_orphans(marks, ours={self._process.pid})  # they are ours now if we are a subreaper
+        # They are ours now if we are a subreaper.
+        end_orphans([self._process.pid], lambda pid: job_of(pid) in marks)
         for pid in strangers:  # else the system's
             kill_group(pid)
         self._open()
@@ -152,7 +165,7 @@ class SpawnerLink:
 
     # -- packets ------------------------------------------------------------------------------
 
-    def _queue(self, request: Struct, fds: list[int]) -> None:
+    def _queue(self, request: bytes, fds: list[int]) -> None:
         self._waiting.append((request, fds))
         if not self._flush_planned and not self._blocked:
             self._flush_planned = True
@@ -173,8 +186,8 @@ class SpawnerLink:
                 _close_all(self._waiting.popleft()[1])
         self._block(False)
 
-    def _batch(self) -> tuple[list[Struct], list[int]]:
-        requests: list[Struct] = []
+    def _batch(self) -> tuple[list[bytes], list[int]]:
+        requests: list[bytes] = []
         fds: list[int] = []
         for request, more in self._waiting:
             if len(requests) == _MOST_REQUESTS or len(fds) + len(more) > MOST_DESCRIPTORS:

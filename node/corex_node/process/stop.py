@@ -22,6 +22,14 @@ def signal_group(pid: int, number: int) -> bool:
     return False
 
 
+def signal_process(pid: int, number: int) -> bool:
+    """Send a signal to a child only, which is not reaped while this is called; see above."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+        return True
+    return False
+
+
 def kill_group(pid: int) -> None:
     """End a child and everything in its process group for certain."""
     signal_group(pid, signal.SIGKILL)

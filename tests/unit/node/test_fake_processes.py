@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from corex_node.builtins import core
+from corex_node.builtins import system
 from corex_node.manager.limits import Limits
 from corex_node.manager.manager import ProcessManager
 from corex_node.manager.registry import Registry
@@ -28,7 +28,7 @@ def processes() -> FakeProcesses:
 async def manager(processes: FakeProcesses) -> AsyncIterator[ProcessManager]:
     """A manager of fake processes."""
     registry = Registry()
-    registry.program("core.system", core.SystemArguments)(core.system)
+    system.register(registry)
     outside = FakeOutside()
     made = ProcessManager(
         "n1",
