@@ -251,7 +251,7 @@ class Agent:
         """Settle what is left of a predecessor."""
         payload_limit = self._config.limits.payload
         recovered = await until_available(
-            lambda: recover(self._store, self._admission, payload_limit)
+            lambda: recover(self._store, self._admission, self._node, payload_limit)
         )
         _log.info(
             "node.ready",

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import structlog
@@ -14,6 +15,7 @@ import structlog
 from corex_node import inbound
 from corex_node.admission import Admission
 from corex_node.inbound import Inbound
+from corex_node.process.leftovers import end_leftovers
 from corex_node.store import NodeStore
 from corex_node.ticket import Source
 from corex_shared.states import Stage
@@ -50,8 +52,10 @@ def parse_entry(field: bytes, value: bytes) -> _Left | None:
         return None
 
 
-async def recover(store: NodeStore, admission: Admission, payload_limit: int) -> int:
+async def recover(store: NodeStore, admission: Admission, node: str, payload_limit: int) -> int:
     """Settle all that is claimed; return how many commands that were.
+
+    Nothing is said of a job, or run again, before its processes are gone.
 
     Raises:
         StoreError: Redis cannot be reached; nothing is lost, call again.
@@ -66,11 +70,22 @@ async def recover(store: NodeStore, admission: Admission, payload_limit: int) ->
         else:
             left.append(entry)
     left.sort(key=lambda entry: entry.number)
+    await _end_processes(node, left)
     batch = [_inbound(entry, payload_limit) for entry in left]
     await _number_on(store, [item for item in batch if item.ticket.streams and item.job_id])
     if batch:
         await admission.admit(batch)
     return len(batch)
+
+
+async def _end_processes(node: str, left: list[_Left]) -> None:
+    """End what processes of jobs that ran are left: few are, since spawners outlive their agent."""
+    ran = {entry.field for entry in left if entry.was is Stage.RUNNING}
+    if not ran:
+        return
+    survivors = await asyncio.to_thread(end_leftovers, node, ran)
+    if survivors:
+        _log.error("recovery.survivors", count=survivors)
 
 
 async def _number_on(store: NodeStore, streaming: list[Inbound]) -> None:

@@ -27,12 +27,19 @@ def children() -> set[int]:
 
 def job_of(pid: int) -> str | None:
     """Tell the job of a process by the mark in its environment; None when it bears none."""
-    prefix = JOB_MARK.encode() + b"="
+    return marks_of(pid, (JOB_MARK,)).get(JOB_MARK)
+
+
+def marks_of(pid: int, names: tuple[str, ...]) -> dict[str, str]:
+    """Read variables of a process's environment, as it began; none of one that has ended."""
+    wanted = tuple(f"{name}=".encode() for name in names)
+    found: dict[str, str] = {}
     with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
         for entry in file.read().split(b"\0"):
-            if entry.startswith(prefix):
-                return entry[len(prefix) :].decode("utf-8", "replace")
-    return None
+            if entry.startswith(wanted):
+                name, _, value = entry.decode("utf-8", "replace").partition("=")
+                found.setdefault(name, value)
+    return found
 
 
 def end_orphans(ours: Iterable[int], is_over: Callable[[int], bool]) -> int:

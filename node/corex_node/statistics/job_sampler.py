@@ -96,12 +96,14 @@ class JobSampler(Generic[J]):
             if not interval:
                 continue
             at = self._next.get(job.id)
-            if at is None or at <= now:
-                following[job.id] = next_instant(now, interval)
-                if at is not None and job.pid:
-                    due.append(job)
-            else:
+            if at is None:
+                following[job.id] = first_instant(now, interval)
+            elif at > now:
                 following[job.id] = at
+            else:
+                following[job.id] = next_instant(now, interval)
+                if job.pid:
+                    due.append(job)
         if len(following) < len(self._next) or not following:
             self._meter.forget_all_but(following)
         self._next = following
@@ -133,13 +135,14 @@ class JobSampler(Generic[J]):
         return max(min(due, _POLL), _SHORTEST, _REST * spent)
 
 
-def next_instant(now: float, interval: float) -> float:
-    """When a job is sampled next: a multiple of the interval, nearest to one interval from now.
+def first_instant(now: float, interval: float) -> float:
+    """When a job is sampled first: at the next multiple of its interval, all in seconds."""
+    interval = max(interval, _SHORTEST)
+    return math.floor(now / interval + 1) * interval
 
-    Args:
-        now: seconds.
-        interval: seconds; the shortest between two passes if less.
-    """
+
+def next_instant(now: float, interval: float) -> float:
+    """When a job is sampled again: at the multiple nearest to one interval from now."""
     interval = max(interval, _SHORTEST)
     return math.floor(now / interval + 1.5) * interval
 

@@ -1,0 +1,56 @@
+"""The agent and the processes that start programs for it are killed at the same moment."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import psutil
+
+from corex_node.process.embedded import EmbeddedRedis
+from tests.helpers.eventually import eventually
+from tests.helpers.marked import marked_with
+from tests.helpers.nodes import NodeProcess, RunNode
+from tests.helpers.wire import Wire
+
+
+def _kill_all(node: NodeProcess) -> None:
+    """Kill the agent and its spawners, none of which lives to see another die."""
+    processes = [psutil.Process(node.process.pid), *psutil.Process(node.process.pid).children()]
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+    for process in processes:
+        process.kill()
+    node.wait()
+
+
+def test_the_next_agent_ends_what_is_left(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire
+) -> None:
+    """Processes outlive such an end; when their job is said to be lost, they are gone."""
+    node = run_node("n1", url=own_redis.url)
+    inner = 'trap "" TERM HUP INT; sleep 300 & wait'
+    jobs = [wire.script(f"setsid sh -c '{inner}' & sleep 300") for _ in range(3)]
+    eventually(lambda: len(marked_with(jobs)) >= 4 * len(jobs), "all processes of the jobs")
+    _kill_all(node)
+    assert len(marked_with(jobs)) >= 4 * len(jobs)
+    node.start()
+    for job in jobs:
+        assert wire.result(job)["state"] == "LOST"
+    assert marked_with(jobs) == []
+
+
+def test_a_job_runs_again_when_its_first_run_is_gone(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, tmp_path: Path
+) -> None:
+    """Two runs of a job that may be retried never overlap."""
+    node = run_node("n1", url=own_redis.url)
+    lock, again = tmp_path / "lock", tmp_path / "again"
+    script = f"exec 9>{lock}; flock -n 9 || exit 9; [ -e {again} ] && exit 0; echo ran; sleep 300"
+    job = wire.script(script, on_lost="retry", stream=True)
+    eventually(lambda: wire.log(job), "it has the lock")
+    again.touch()
+    _kill_all(node)
+    node.start()
+    result = wire.result(job)
+    assert (result["state"], result["code"]) == ("SUCCESS", 0)
