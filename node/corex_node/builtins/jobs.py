@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from msgspec import Struct
@@ -10,7 +9,8 @@ from msgspec import Struct
 from corex_node.manager.context import Context
 from corex_node.manager.jobs import Job
 from corex_node.manager.registry import NoArguments, Registry
-from corex_node.process.usage import Usage, tree_usage
+from corex_node.process.usage import Usage
+from corex_node.process.usage_meter import UsageMeter
 from corex_shared.errors import BadRequestError, NotFoundError
 
 _LAST_SIGNAL = 64
@@ -53,14 +53,10 @@ async def list_jobs(context: Context, arguments: ListArguments) -> list[dict[str
     jobs = context.manager.snapshot(wanted)
     if wanted is not None and not jobs:
         raise NotFoundError(f"id: {arguments.id}: no such job")
-    pids = [job.pid for job in jobs]
-    usages = await context.in_thread(_usages, pids)
-    return [_entry(job, pid, usage) for job, pid, usage in zip(jobs, pids, usages, strict=True)]
-
-
-def _usages(pids: list[int]) -> list[Usage]:
-    now = time.time()
-    return [tree_usage(pid, now) if pid else Usage() for pid in pids]
+    pids = {job.id: job.pid for job in jobs}
+    running = {job_id: pid for job_id, pid in pids.items() if pid}
+    usages = await context.in_thread(UsageMeter().measure, running) if running else {}
+    return [_entry(job, pids[job.id], usages.get(job.id, Usage())) for job in jobs]
 
 
 def _entry(job: Job, pid: int, usage: Usage) -> dict[str, Any]:

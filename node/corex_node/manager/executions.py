@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from corex_node.process.child import Child
 from corex_node.process.exit_status import ExitStatus
 from corex_node.process.program import JOB_MARK, NODE_MARK
 from corex_node.process.spawner_pool import SpawnerPool
-from corex_node.process.usage import Usage, tree_usage
+from corex_node.process.usage import Usage
+from corex_node.process.usage_meter import UsageMeter
 from corex_node.process.watcher import Watcher
 from corex_shared.errors import CommandError
 
@@ -109,7 +109,10 @@ class ProgramExecution:
 
     def usage(self) -> Usage:
         """What the tree of its processes uses."""
-        return tree_usage(self.pid, time.time()) if self.pid else Usage()
+        if not self.pid:
+            return Usage()
+        measured = UsageMeter().measure({self._job.id: self.pid})
+        return measured.get(self._job.id, Usage())
 
     def child_started(self) -> None:
         """Pass the start on."""

@@ -25,6 +25,7 @@ from corex_node.manager.ports import Tap
 from corex_node.manager.registry import Entry, Kind
 from corex_node.manager.signatures import Passing
 from corex_node.manager.table import JobTable
+from corex_node.statistics.sample import format_sample, make_sample
 from corex_shared import codec
 from corex_shared.errors import ConflictError, NotFoundError
 from corex_shared.identifiers import new_id
@@ -193,11 +194,12 @@ class ProcessManager(JobTable):
             value: finite.
             instance: which of several it is measured of.
             tags: more about it.
+
+        Raises:
+            SampleError: one of them cannot be used; see `statistics.sample`.
         """
-        named = {"id": instance} if instance else {}
-        named.update(tags or {})
-        written = ",".join(f"{tag}={text}" for tag, text in named.items())
-        self.output.sample("", f"{key}:{value}|{operation}" + (f"|{written}" if written else ""))
+        sample = make_sample(operation, key, value, instance, tags)
+        self.output.sample("", format_sample(sample))
 
     def set_unprivileged(self) -> None:
         """Drop capabilities from all programs that are started from now on; for good.

@@ -82,9 +82,8 @@ class OutputRelay:
             return
         self.forward(job, level, text, whole=whole)
         message = JobMessage(level, text, time.time_ns(), whole)
-        if job.messages is None:
-            job.messages = MessageLog(self._limits.backlog_messages, self._limits.backlog)
-        job.messages.append(message)
+        if level != Level.STATSD:  # samples are of the moment
+            self._keep(job, message)
         for subscription in job.subscriptions or ():
             subscription.push(message)
         for tap in self.taps:
@@ -96,6 +95,11 @@ class OutputRelay:
             self._observers.message(job.command, message)
         for hook, courier in job.hooks:
             courier.tell(partial(hook.message, message), is_message=True)
+
+    def _keep(self, job: Job, message: JobMessage) -> None:
+        if job.messages is None:
+            job.messages = MessageLog(self._limits.backlog_messages, self._limits.backlog)
+        job.messages.append(message)
 
     def forward(self, job: Job, level: int, text: str, *, whole: bool = True) -> None:
         """Pass a message on to the caller's side only."""

@@ -7,13 +7,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corex_node.process.orphans import JOB_MARK
 from corex_node.process.process_table import TICKS, ProcessEntry, ProcessTable
 from corex_node.process.usage_meter import (
     AgentMeter,
@@ -99,16 +98,21 @@ def start() -> Iterator[Start]:
         def started(*argv: str, job: str = "") -> subprocess.Popen[bytes]:
             process = subprocess.Popen(
                 argv,
-                env={**os.environ, JOB_MARK: job},
+                env={**os.environ, "COREX_JOB_ID": job},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,
             )
             stack.enter_context(process)
-            stack.callback(process.kill)
+            stack.callback(_kill_session, process.pid)
             return process
 
         yield started
+
+
+def _kill_session(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _line(process: subprocess.Popen[bytes]) -> str:

@@ -11,11 +11,10 @@ from typing import Any
 import psutil
 import pytest
 
-from corex_node.builtins import core, state
+from corex_node.builtins import standard_registry
 from corex_node.builtins import statistics as builtins
 from corex_node.clock import ServerClock
 from corex_node.manager.limits import Limits
-from corex_node.manager.registry import Registry
 from corex_node.statistics.job_sampler import JobSampler
 from corex_node.statistics.monitors import Monitors
 from corex_node.statistics.statistics import Statistics
@@ -32,9 +31,7 @@ def statistics() -> Statistics:
 @pytest.fixture
 async def bench(statistics: Statistics) -> AsyncIterator[Bench]:
     """A manager with these commands, whose jobs' samples are recorded."""
-    registry = Registry()
-    core.register(registry)
-    state.register(registry)
+    registry = standard_registry()
     builtins.register(registry, statistics, Monitors())
     made = Bench(registry, Limits(linger=0.3))
     made.manager.output.statistics = statistics

@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from corex_node.process.usage import Usage
-from corex_node.statistics.job_sampler import JobSampler, next_instant, samples_of
+from corex_node.statistics.job_sampler import (
+    JobSampler,
+    first_instant,
+    next_instant,
+    samples_of,
+)
 from corex_node.statistics.sample import Op, parse_sample
 from corex_shared.models import Command
 from tests.helpers.eventually import eventually_async
@@ -195,8 +200,17 @@ def test_the_next_instant_is_about_one_interval_away(now: float, interval: float
     assert at / interval == pytest.approx(round(at / interval))
 
 
+@given(st.floats(0, 1e9), st.floats(0.1, 1e6))
+def test_the_first_instant_is_within_one_interval(now: float, interval: float) -> None:
+    """And one of those at which all others with the interval are sampled."""
+    at = first_instant(now, interval)
+    assert -1e-6 <= at - now <= 1.01 * interval + 1e-6
+    assert at / interval == pytest.approx(round(at / interval))
+
+
 def test_a_short_interval_is_made_longer() -> None:
     """Ten times a second is often enough."""
+    assert first_instant(5.04, 1e-9) == pytest.approx(5.1)
     assert next_instant(5.0, 1e-9) == pytest.approx(5.1)
 
 

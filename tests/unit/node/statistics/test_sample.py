@@ -102,17 +102,17 @@ def test_a_wrong_text_is_refused_with_the_part_at_fault(text: str, at_fault: str
 
 
 @given(
-    st.sampled_from(Op), _KEYS, _NUMBERS, _VALUES | st.just(""), st.dictionaries(_NAMES, _VALUES)
+    st.sampled_from(Op),
+    _KEYS,
+    _NUMBERS,
+    _VALUES | st.just(""),
+    st.dictionaries(_NAMES, _VALUES, max_size=4),
 )
 def test_what_is_written_is_read_again(
     op: Op, key: str, value: float, instance_id: str, tags: dict[str, str]
 ) -> None:
     """Every sample that can be made has a text that gives it back."""
-    try:
-        sample = make_sample(op, key, value, instance_id, tags)
-    except SampleError:
-        assert len(tags) > 15 or len(str(tags)) > 500
-        return
+    sample = make_sample(op, key, value, instance_id, tags)
     text = format_sample(sample)
     assert len(text) <= LONGEST_TEXT
     assert parse_sample(text) == sample
