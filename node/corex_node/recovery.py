@@ -15,6 +15,7 @@ import structlog
 from corex_node import inbound
 from corex_node.admission import Admission
 from corex_node.inbound import Inbound
+from corex_node.process.cgroup import end_cgroups
 from corex_node.process.leftovers import end_leftovers
 from corex_node.store import NodeStore
 from corex_node.ticket import Source
@@ -83,6 +84,7 @@ async def _end_processes(node: str, left: list[_Left]) -> None:
     ran = {entry.field for entry in left if entry.was is Stage.RUNNING}
     if not ran:
         return
+    await asyncio.to_thread(end_cgroups)
     survivors = await asyncio.to_thread(end_leftovers, node, ran)
     if survivors:
         _log.error("recovery.survivors", count=survivors)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 import psutil
+import pytest
 
 from corex_node.process.embedded import EmbeddedRedis
 from tests.helpers.eventually import eventually
 from tests.helpers.marked import marked_with
 from tests.helpers.nodes import NodeProcess, RunNode
+from tests.helpers.processes import is_gone
 from tests.helpers.wire import Wire
 
 
@@ -54,3 +57,31 @@ def test_a_job_runs_again_when_its_first_run_is_gone(
     node.start()
     result = wire.result(job)
     assert (result["state"], result["code"]) == ("SUCCESS", 0)
+
+
+def test_what_hides_its_mark_is_ended_too_where_there_are_control_groups(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, tmp_path: Path
+) -> None:
+    """A daemon with an empty environment does not outlive the next agent's start."""
+    if not list(Path("/sys/fs/cgroup").glob("**/cgroup.kill")) or os.geteuid() != 0:
+        pytest.skip("this system lets nobody have a control group")
+    node = run_node("n1", url=own_redis.url)
+    told = tmp_path / "pid"
+    daemon = f"echo $$ > {told}; exec sleep 300"
+    job = wire.script(f"env -i PATH=$PATH setsid sh -c '{daemon}' & sleep 300")
+    pid = int(eventually(lambda: told.exists() and told.read_text().strip(), "the daemon's PID"))
+    _kill_all(node)
+    assert not is_gone(pid)
+    node.start()
+    assert wire.result(job)["state"] == "LOST"
+    assert is_gone(pid)
+    eventually(lambda: not _groups(), "no control group of a dead agent is left")
+
+
+def _groups() -> list[Path]:
+    """Control groups of spawners that are gone."""
+    return [
+        path
+        for path in Path("/sys/fs/cgroup").glob("**/corex-*-*")
+        if not psutil.pid_exists(int(path.name.split("-")[1]))
+    ]

@@ -22,6 +22,7 @@ from collections import deque
 
 import prctl
 
+from corex_node.process.cgroup import join_cgroup, leave_cgroup
 from corex_node.process.exit_status import exit_status, reap
 from corex_node.process.orphans import (
     children,
@@ -327,9 +328,12 @@ def main() -> None:
     prctl.set_child_subreaper(True)
     _settle_signals()
     gc.disable()  # nothing here makes cycles
+    group = join_cgroup()
     with socket.socket(fileno=int(sys.argv[1])) as sock:
         sock.set_inheritable(False)  # it came through an exec; programs must not have it
         Spawner(sock).run()
+    if group is not None:
+        leave_cgroup(group)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from corex_node.process import packets
+from corex_node.process.cgroup import end_cgroups
 from corex_node.process.exit_status import ExitStatus
 from corex_node.process.orphans import children, end_orphans, job_of
 from corex_node.process.packets import (
@@ -154,6 +155,7 @@ class SpawnerLink:
         lost, self._children = self._children, {}
         pids, self._pids = set(self._pids.values()), {}
         marks, self._marks = set(self._marks.values()), {}
+        end_cgroups(self._process.pid)
         strangers = pids - children()
         # They are ours now if we are a subreaper.
         end_orphans([self._process.pid], lambda pid: job_of(pid) in marks)

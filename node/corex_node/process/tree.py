@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _START_FIELD = 19  # of those after the name, which is the 2nd of all
+_ENDED = (b"Z", b"X")
 
 
 class Member(NamedTuple):
@@ -32,9 +33,21 @@ def ticks_now() -> int:
 
 def start_of(pid: int) -> int | None:
     """When a process began, in clock ticks from the boot; None when it is gone."""
-    with suppress(OSError, IndexError, ValueError), open(f"/proc/{pid}/stat", "rb") as file:
-        return int(file.read().rpartition(b")")[2].split()[_START_FIELD])
-    return None
+    fields = _fields(pid)
+    return int(fields[_START_FIELD]) if fields else None
+
+
+def lives(member: Member) -> bool:
+    """Whether a process runs, and is still the same; one that waits to be reaped does not."""
+    fields = _fields(member.pid)
+    return bool(fields) and int(fields[_START_FIELD]) == member.started and fields[0] not in _ENDED
+
+
+def _fields(pid: int) -> list[bytes]:
+    """Fields of /proc/PID/stat after the name; none when the process is gone."""
+    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()
+    return []
 
 
 def children_of(pid: int) -> set[int]:
