@@ -83,11 +83,12 @@ def run_node(redis_url: str, namespace: str, tmp_path: Path) -> Iterator[RunNode
             url: str | None = None,
             args: Sequence[str] = (),
             env: Mapping[str, str] | None = None,
+            prefix: Sequence[str] = (),
             start: bool = True,
         ) -> NodeProcess:
             name = node_id or f"n{next(numbers)}"
             log = tmp_path / f"node-{name}.log"
-            node = NodeProcess(name, url or redis_url, namespace, log, args, env)
+            node = NodeProcess(name, url or redis_url, namespace, log, args, env, prefix)
             stack.callback(node.finish)
             if start:
                 node.start()

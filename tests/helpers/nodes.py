@@ -40,6 +40,7 @@ class NodeProcess:
         log: Path,
         args: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
         """Describe an agent; it is not started yet.
 
@@ -50,6 +51,7 @@ class NodeProcess:
             log: file to which its output is appended.
             args: more options of `corex node run`.
             env: more environment variables.
+            prefix: of its command line: a program that becomes it, such as `unshare`.
         """
         self.id = node_id
         self.url = url
@@ -57,6 +59,7 @@ class NodeProcess:
         self.log = log
         self._args = tuple(args)
         self._env = dict(env or {})
+        self._prefix = tuple(prefix)
         self.process: subprocess.Popen[bytes]
         self._end_is_known = True
 
@@ -73,8 +76,9 @@ class NodeProcess:
         """
         assert not self.running, f"node {self.id} runs already"
         with self.log.open("ab") as log:
+            options = ("--id", self.id, "--url", self.url)
             self.process = subprocess.Popen(
-                [COREX, "node", "run", "--id", self.id, "--url", self.url, *self._args],
+                [*self._prefix, str(COREX), "node", "run", *options, *self._args],
                 env={**os.environ, "COREX_NODE_NAMESPACE": self.namespace, **self._env},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -155,6 +159,7 @@ class RunNode(Protocol):
         url: str | None = None,
         args: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
         start: bool = True,
     ) -> NodeProcess:
         """Start it and wait for its heartbeat.
@@ -164,5 +169,6 @@ class RunNode(Protocol):
             url: its Redis; that of `redis_url` when None.
             args: more options of `corex node run`.
             env: more environment variables, such as `COREX_NODE_MAX_JOBS`.
+            prefix: of its command line: a program that becomes it, such as `unshare`.
             start: whether to start it, rather than leave that to the test.
         """

@@ -1,0 +1,182 @@
+"""Everything that a job started is ended with it, wherever it went and whatever it ignores."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.helpers.eventually import eventually
+from tests.helpers.marked import marked_with
+from tests.helpers.processes import is_gone
+from tests.helpers.wire import Wire
+
+_STUBBORN = 'trap "" TERM HUP INT; sleep 300 & wait; sleep 300'
+_TREE = f"""
+trap '' TERM
+setsid sh -c '{_STUBBORN}' &
+(setsid sh -c '{_STUBBORN}' </dev/null >/dev/null 2>&1 &)
+sh -c '{_STUBBORN}' &
+echo ready
+wait
+sleep 300
+"""
+_STORM = """
+trap '' TERM
+storm() { trap '' TERM; while :; do setsid sh -c 'sleep 0.2' & sleep 0.004; done; }
+storm & storm & echo ready; wait
+"""
+
+
+def _ready(wire: Wire, job: str, processes: int = 1) -> None:
+    eventually(lambda: wire.log(job), f"{job} writes")
+    eventually(lambda: len(marked_with([job])) >= processes, f"{processes} processes of {job}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_tree_that_ignores_term(wire: Wire, number: int) -> None:
+    """No process is left when the result is there, and none is counted as a survivor."""
+    job = wire.script(_TREE, stream=True, grace=0.2)
+    _ready(wire, job, 7)
+    wire.push("job.kill", {"id": job, "signal": number}, control=True)
+    result = wire.result(job)
+    assert (result["state"], result["signal"], result["survivors"]) == ("KILLED", 9, 0)
+    assert marked_with([job]) == []
+
+
+def test_a_tree_whose_time_is_up(wire: Wire) -> None:
+    """`max_time` ends as much as a kill does."""
+    job = wire.script(_TREE, max_time=0.5, grace=0.2)
+    result = wire.result(job)
+    assert (result["state"], result["survivors"]) == ("TIMEOUT", 0)
+    assert marked_with([job]) == []
+
+
+def test_term_reaches_those_in_other_sessions(wire: Wire, tmp_path: Path) -> None:
+    """Each part of the tree is asked to end, and has the grace to clean up."""
+    told = tmp_path / "told"
+    polite = f'trap "echo $0 >> {told}; exit" TERM; echo up >> {told}.up; sleep 300 & wait'
+    script = f"""
+trap 'wait; exit 0' TERM
+setsid sh -c '{polite}' session &
+(setsid sh -c '{polite}' daemon </dev/null >/dev/null 2>&1 &)
+sh -c '{polite}' group &
+echo ready
+sleep 300 & wait
+"""
+    job = wire.script(script, stream=True, grace=20)
+    up = told.with_suffix(".up")
+    eventually(lambda: up.exists() and len(up.read_text().split()) == 3, "all have begun")
+    wire.push("job.kill", {"id": job}, control=True)
+    result = wire.result(job)
+    assert (result["state"], result["survivors"]) == ("KILLED", 0)
+    assert sorted(told.read_text().split()) == ["daemon", "group", "session"]
+
+
+def test_another_signal_goes_to_the_group_only(wire: Wire, tmp_path: Path) -> None:
+    """What a caller sends for its own ends does not reach other sessions."""
+    told = tmp_path / "told"
+    hears = f'trap "echo $0 >> {told}" USR1; echo up >> {told}.up; while :; do sleep 0.05; done'
+    script = f"setsid sh -c '{hears}' session & sh -c '{hears}' group & trap '' USR1; wait; wait"
+    job = wire.script(script)
+    up = told.with_suffix(".up")
+    eventually(lambda: up.exists() and len(up.read_text().split()) == 2, "both have begun")
+    wire.push("job.kill", {"id": job, "signal": signal.SIGUSR1}, control=True)
+    eventually(lambda: told.exists() and told.read_text() == "group\n", "the group hears")
+    wire.push("job.kill", {"id": job, "signal": 9}, control=True)
+    wire.result(job)
+    assert told.read_text() == "group\n"
+
+
+@pytest.mark.parametrize("ends", ["sleep 300", "true"])
+def test_one_that_hides_its_mark(wire: Wire, tmp_path: Path, ends: str) -> None:
+    """A daemon with an empty environment is ended with its job, killed or not."""
+    told = tmp_path / "pid"
+    daemon = f"echo $$ > {told}; exec sleep 300"
+    hidden = f"env -i PATH=$PATH setsid sh -c '{daemon}' </dev/null >/dev/null 2>&1 &"
+    job = wire.script(f"{hidden} while [ ! -s {told} ]; do sleep 0.01; done; echo ready; {ends}")
+    pid = int(eventually(lambda: told.exists() and told.read_text().strip(), "the daemon's PID"))
+    if ends != "true":
+        wire.push("job.kill", {"id": job}, control=True)
+    assert wire.result(job)["survivors"] == 0
+    # Other jobs of the shared node may have run when it was born; they are over.
+    eventually(lambda: is_gone(pid), "the daemon is gone")
+
+
+def test_one_that_hides_its_mark_while_others_run(wire: Wire, tmp_path: Path) -> None:
+    """It goes when all jobs have ended that it can be of, and those are left alone."""
+    told = tmp_path / "pid"
+    older = [wire.script("echo up; sleep 300", stream=True) for _ in range(4)]
+    for job in older:
+        _ready(wire, job)
+    daemon = f"echo $$ > {told}; exec sleep 300"
+    hidden = f"env -i PATH=$PATH setsid sh -c '{daemon}' </dev/null >/dev/null 2>&1 &"
+    wire.result(wire.script(f"{hidden} while [ ! -s {told} ]; do sleep 0.01; done"))
+    pid = int(told.read_text())
+    assert not is_gone(pid)  # it might be of one of the older
+    for job in older:
+        assert "state" not in wire.state(job)
+        wire.push("job.kill", {"id": job, "signal": 9}, control=True)
+    wire.results(older)
+    eventually(lambda: is_gone(pid), "the daemon is gone")
+
+
+def test_a_storm_of_forks(wire: Wire) -> None:
+    """A job that makes new sessions faster than one can look is ended all the same."""
+    job = wire.script(_STORM, stream=True, grace=0.1)
+    _ready(wire, job, 4)
+    wire.push("job.kill", {"id": job}, control=True)
+    result = wire.result(job)
+    assert (result["state"], result["survivors"]) == ("KILLED", 0)
+    assert marked_with([job]) == []
+
+
+def test_the_main_process_is_killed_by_somebody_else(wire: Wire) -> None:
+    """That is no kill of the job: an error with the signal; nothing of it is left."""
+    job = wire.script("setsid sleep 300 & sleep 300 & echo ready; sleep 300", stream=True)
+    _ready(wire, job, 4)
+    [main] = [
+        process
+        for process in marked_with([job])
+        if os.getsid(process.pid) == process.pid and process.name() == "sh"
+    ]
+    main.kill()
+    result = wire.result(job)
+    assert (result["state"], result["code"], result["signal"]) == ("ERROR", 1128 + 9, 9)
+    assert result["survivors"] == 0
+    assert marked_with([job]) == []
+
+
+def test_a_grandchild_that_holds_the_output(wire: Wire) -> None:
+    """`sleep 1000 &` then exit: the job ends two seconds later, with what it wrote."""
+    job = wire.script("echo out; sleep 1000 & exit 4")
+    result = wire.result(job)
+    assert (result["state"], result["code"], result["streams"][0]) == ("ERROR", 1004, "out\n")
+    assert 1900 <= result["time"] < 8000
+    assert marked_with([job]) == []
+
+
+@pytest.mark.slow
+def test_thousands_in_turn_leave_nothing(own_wire: Wire) -> None:
+    """After 2,000 programs the agent and its spawners have the descriptors that they had."""
+    agent = psutil.Process(int(own_wire.presence()["pid"]))
+
+    def look() -> tuple[int, int, int]:
+        family = [agent, *agent.children()]
+        resident = sum(process.memory_info().rss for process in family)
+        return sum(process.num_fds() for process in family), len(family), resident
+
+    def run(count: int) -> None:
+        jobs = [own_wire.push("core.system", {"name": "true"}) for _ in range(count)]
+        results = own_wire.results(jobs, seconds=60)
+        assert {result["state"] for result in results.values()} == {"SUCCESS"}
+        own_wire.wait_unclaimed()
+
+    run(500)
+    before = look()
+    run(2000)
+    eventually(lambda: look()[:2] == before[:2], f"{before[:2]} descriptors and processes")
+    assert look()[2] - before[2] < 4 * 1024 * 1024
