@@ -279,7 +279,7 @@ class Agent:
         2. what was claimed and has not started goes back to its list
         3. drain: running jobs may end by themselves
         4. the others are stopped
-        5. all results are delivered
+        5. all results are delivered, and what subscribers of the log have not got yet
         (6. the lease is given back: `_close`)
         """
         limits = self._config.limits
@@ -297,6 +297,7 @@ class Agent:
         await self._until(self._all_ended, limits.drain)
         await self._stop_jobs()
         await self._bounded(self._outbox.flushed(), limits.deliver, "deliver")
+        await self._bounded(self._feeds.flushed(), _STEP, "log")
 
     async def _stop_jobs(self) -> None:
         """Stop all jobs with the grace that each has, as far as there is time for it."""

@@ -12,10 +12,8 @@ from corex_node import config as settings
 from corex_node import logs
 from corex_node.config import Config
 from corex_node.process.embedded import EmbeddedRedis
-from corex_node.service import replace_process, serve
+from corex_node.service import USAGE, replace_process, serve
 from corex_shared.errors import ConfigError, CorexError
-
-_USAGE = 2
 
 node_app = typer.Typer(help="The agent of this machine.", no_args_is_help=True)
 
@@ -111,7 +109,7 @@ def _load(path: Path | None, options: dict[str, dict[str, Any]]) -> Config:
         return settings.load(path, os.environ, options)
     except ConfigError as error:
         typer.echo(f"corex: {error}", err=True)
-        raise typer.Exit(_USAGE) from error
+        raise typer.Exit(USAGE) from error
 
 
 def _labels(pairs: list[str]) -> dict[str, str]:

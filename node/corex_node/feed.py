@@ -150,6 +150,7 @@ class Feed:
         self._waiting = Records(limits.waiting, limits.waiting_size)
         self._window = LogWindow(limits.listed_size)
         self._written = 0  # records
+        self._unread = 0.0  # seconds
         self.renew(levels, now)
 
     def renew(self, levels: frozenset[int], now: float) -> None:
@@ -158,7 +159,6 @@ class Feed:
         self.heard_of = now
         self._known = _UNKNOWN  # length of the list
         self.seen = now
-        self._unread = 0.0  # seconds
         self._due = True
 
     def add(self, record: Record) -> None:
@@ -214,7 +214,8 @@ class Feed:
             self.heard_of = now
         elif lengths.before:
             self._unread += min(now - self.seen, 2 * self._limits.look)
-        self._known = lengths.after
+        if not self._due:  # else it was renewed meanwhile, and is to be looked at once more
+            self._known = lengths.after
         self.seen = now
         return self._unread < self._limits.patience
 

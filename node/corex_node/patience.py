@@ -13,6 +13,10 @@ T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
+_PAUSES = tenacity.wait_exponential(
+    multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE
+) + tenacity.wait_random(0, _FIRST_PAUSE)
+
 Told = Callable[[StoreError, float], None]
 
 
@@ -38,7 +42,7 @@ async def until_available(work: Callable[[], Awaitable[T]], told: Told | None = 
 
     async for attempt in tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type(StoreError),
-        wait=tenacity.wait_exponential_jitter(_FIRST_PAUSE, _LONGEST_PAUSE),
+        wait=_PAUSES,
         before_sleep=before_sleep,
     ):
         with attempt:

@@ -19,7 +19,10 @@ import structlog
 from corex_node import logs
 from corex_node.agent import Agent
 from corex_node.config import Config
-from corex_shared.errors import CorexError
+from corex_shared.errors import ConfigError, CorexError
+
+USAGE = 2
+"""Exit code of settings that cannot be used."""
 
 _log = structlog.get_logger()
 
@@ -41,7 +44,11 @@ def main() -> int:
     """Serve with the settings in the descriptor that is named on the command line."""
     with os.fdopen(int(sys.argv[1]), "rb") as file:
         config = msgspec.json.decode(file.read(), type=Config)
-    logs.configure(config.logging.level, config.logging.format, config.logging.file)
+    try:
+        logs.configure(config.logging.level, config.logging.format, config.logging.file)
+    except ConfigError as error:
+        sys.stderr.write(f"corex: {error}\n")
+        return USAGE
     prctl.set_proctitle(f"corex node {config.main.id}")
     return serve(config)
 

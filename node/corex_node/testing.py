@@ -178,8 +178,9 @@ class FakeProcesses:
         """Send a signal to everything of a job: here there is one process."""
         self.signal(number, sig)
 
-    def end(self, number: int) -> None:
+    def end(self, number: int, patience: float = 0.0) -> None:
         """End what is left: nothing."""
+        del patience
         process = self._by_number.pop(number)
         asyncio.get_running_loop().call_soon(process.end)
 

@@ -54,6 +54,7 @@ class Context:
             text: of any length.
             level: see `corex_shared.states.Level`; 1 and 2 are output, kept in the result too.
         """
+        text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no text for anybody
         if threading.get_ident() == self._thread:
             self.manager.output.say(self._job, level, text)
         else:

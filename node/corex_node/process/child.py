@@ -58,6 +58,7 @@ class Child:
         "_status",
         "_stdin",
         "_stdin_left",
+        "_stop_by",
         "_stop_timer",
         "_stopped",
         "_watcher",
@@ -88,7 +89,8 @@ class Child:
         self._status: ExitStatus | None = None
         self._stop_timer: asyncio.TimerHandle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
-        self._stopped = False  # its end was asked for: nobody is heard any longer than it
+        self._stopped = False  # its end was asked for
+        self._stop_by = 0.0  # until when all of it may end by itself then; the loop's time
         self.pid = 0  # once it runs
 
     def start(self, spec: ProgramSpec, stdin: bytes | None) -> None:
@@ -122,20 +124,23 @@ class Child:
         """End it: TERM now, KILL after `grace` seconds (at once for 0)."""
         self._stopped = True
         if grace > 0:
-            self._signal_all(signal.SIGTERM)
+            if self._status is None:
+                self._link.stop(self._number, signal.SIGTERM)
             if self._stop_timer is None:
-                self._stop_timer = self._loop.call_later(grace, self.kill)
+                self._stop_by = self._loop.time() + grace
+                self._stop_timer = self._loop.call_at(self._stop_by, self.kill)
         else:
             self.kill()
 
     def kill(self) -> None:
         """End it now."""
-        self._signal_all(signal.SIGKILL)
-
-    def _signal_all(self, number: int) -> None:
-        """Send a signal to everything of it, wherever it went."""
+        self._stop_by = 0.0
         if self._status is None:
-            self._link.stop(self._number, number)
+            self._link.stop(self._number, signal.SIGKILL)
+        elif self._linger_timer is not None:
+            self._end()
+        else:  # the rest of it may be ending by itself
+            self._link.end(self._number)
 
     def resume(self) -> None:
         """Read on after the owner asked for no more."""
@@ -169,8 +174,9 @@ class Child:
         self.resume()
         for fd in list(self._outputs):
             self._drain(fd)
-        if self._outputs and not self._stopped:
-            self._linger_timer = self._loop.call_later(self._linger, self._end)
+        linger = self._patience() if self._stopped else self._linger
+        if self._outputs and linger > 0:
+            self._linger_timer = self._loop.call_later(linger, self._end)
         else:
             self._end()
 
@@ -244,9 +250,13 @@ class Child:
             self._stdin = None
             self._stdin_left = memoryview(b"")
 
+    def _patience(self) -> float:
+        """Seconds that the rest of it has left to end by itself."""
+        return max(0.0, self._stop_by - self._loop.time())
+
     def _end(self) -> None:
         self._close()
-        self._link.end(self._number)
+        self._link.end(self._number, self._patience())
 
     def _close(self) -> None:
         for timer in (self._linger_timer, self._stop_timer):

@@ -40,9 +40,13 @@ class Send(Struct, frozen=True, array_like=True, tag=2):
 
 
 class End(Struct, frozen=True, array_like=True, tag=3):
-    """End what is left of a child that has exited."""
+    """End what is left of a child that has exited.
+
+    What was asked to end by a `Stop` has some seconds of `patience` first.
+    """
 
     child: int
+    patience: float = 0.0
 
 
 class Stop(Struct, frozen=True, array_like=True, tag=4):

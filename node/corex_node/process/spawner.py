@@ -23,7 +23,7 @@ from collections import deque
 import prctl
 
 from corex_node.process.cgroup import join_cgroup, leave_cgroup
-from corex_node.process.exit_status import exit_status, reap
+from corex_node.process.exit_status import exit_status
 from corex_node.process.orphans import (
     children,
     end_all_children,
@@ -47,48 +47,20 @@ from corex_node.process.packets import (
 )
 from corex_node.process.program import JOB_MARK, inherited_environment
 from corex_node.process.spawn import Streams, spawn
-from corex_node.process.stop import kill_group, signal_group, signal_process
-from corex_node.process.tree import (
-    Member,
-    descendants,
-    group_of,
-    signal_member,
-    start_of,
-    ticks_now,
-)
+from corex_node.process.spawned import Spawned
+from corex_node.process.stop import kill_group
+from corex_node.process.tree import start_of, ticks_now
 from corex_shared.errors import CommandError
 
 _STARTS_AT_ONCE = 2
 """Programs started before exits are looked at again."""
 _ENDING = frozenset({signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGQUIT})
+_ENDING_POLL = 0.01
+"""Seconds between two looks whether those that were asked to end have."""
 _SWEEP_EVERY = 1.0
 """Seconds between two looks for orphans that have ended."""
 _LAST_SWEEPS = 3
 """Looks after the last child."""
-
-
-class _Child:
-    """A program that was started and is not ended yet."""
-
-    __slots__ = ("has_group", "job", "number", "pid", "pidfd", "started", "strays")
-
-    def __init__(
-        self, number: int, pid: int, pidfd: int, job: str | None, has_group: bool, started: int
-    ) -> None:
-        self.number = number
-        self.pid = pid
-        self.pidfd = pidfd
-        self.job = job
-        self.has_group = has_group  # leads one
-        self.started = started  # in clock ticks from the boot, or a little earlier
-        self.strays: set[Member] = set()  # of its tree and not of its group, when it was stopped
-
-    def signal(self, number: int) -> None:
-        """Send a signal to its group; it is not reaped, so its number is its own."""
-        if self.has_group:
-            signal_group(self.pid, number)
-        else:
-            signal_process(self.pid, number)
 
 
 class Spawner:
@@ -101,11 +73,12 @@ class Spawner:
         self._epoll = select.epoll()
         self._epoll.register(sock.fileno(), select.EPOLLIN)
         self._environment = inherited_environment()
-        self._children: dict[int, _Child] = {}
-        self._by_pidfd: dict[int, _Child] = {}
-        self._by_pid: dict[int, _Child] = {}  # until it is reaped
+        self._children: dict[int, Spawned] = {}
+        self._by_pidfd: dict[int, Spawned] = {}
+        self._by_pid: dict[int, Spawned] = {}  # until it is reaped
         self._starts: deque[tuple[Start, Streams]] = deque()
         self._events: list[Event] = []
+        self._ending: dict[int, float] = {}  # child → until when its tree may end by itself
         self._waits_to_send = False
         self._next_sweep = 0.0
         self._sweeps = 0  # looks for orphans that are still to come
@@ -118,6 +91,8 @@ class Spawner:
 
     def _turn(self) -> bool:
         wait = 0.0 if self._starts else self._time_to_sweep()
+        if self._ending:
+            wait = _ENDING_POLL if wait < 0 else min(wait, _ENDING_POLL)
         for fd, _ in self._epoll.poll(wait):
             if fd != self._sock.fileno():
                 self._child_exited(fd)
@@ -125,6 +100,8 @@ class Spawner:
                 return False
         for _ in range(min(_STARTS_AT_ONCE, len(self._starts))):
             self._start(*self._starts.popleft())
+        if self._ending:
+            self._end_due()
         if self._sweeps and time.monotonic() >= self._next_sweep:
             self._sweep()
         return self._send_events()
@@ -147,6 +124,8 @@ class Spawner:
                 self._starts.append((request, Streams(stdout, stderr, stdin)))
             elif isinstance(request, Send | Stop):
                 self._signal(request)
+            elif request.patience and self._is_ending(request.child):
+                self._ending[request.child] = time.monotonic() + request.patience
             else:
                 ended.append(request.child)
         if ended:
@@ -165,7 +144,7 @@ class Spawner:
         else:
             job = (request.spec.marks or {}).get(JOB_MARK)
             has_group = request.spec.own_group
-            child = _Child(request.child, pid, pidfd, job, has_group, started)
+            child = Spawned(request.child, pid, pidfd, job, has_group, started)
             self._children[request.child] = self._by_pidfd[pidfd] = self._by_pid[pid] = child
             self._epoll.register(pidfd, select.EPOLLIN)
             self._events.append(Started(request.child, pid))
@@ -178,8 +157,9 @@ class Spawner:
         child = self._children.get(request.child)
         if child is not None:
             if isinstance(request, Stop):
-                self._signal_strays(child, request.signal)
-            child.signal(request.signal)
+                child.signal_all(request.signal, self._orphans_of(child))
+            else:
+                child.signal(request.signal)
             return
         for at, (start, streams) in enumerate(self._starts):
             if start.child == request.child and request.signal in _ENDING:
@@ -191,21 +171,10 @@ class Spawner:
                 self._events.append(Exited(request.child, 0, request.signal))
                 return
 
-    def _signal_strays(self, child: _Child, number: int) -> None:
-        """Send a signal to what left the child's group, and remember who that is."""
-        roots = [child.pid]
-        if child.job is not None:
-            roots += [
-                pid for pid in children().difference(self._by_pid) if job_of(pid) == child.job
-            ]
-        found = descendants(roots)
-        found.update(Member(pid, start_of(pid) or 0) for pid in roots[1:])
-        strays = {
-            member for member in found if not child.has_group or group_of(member.pid) != child.pid
-        }
-        child.strays |= strays
-        for member in strays:
-            signal_member(member, number)
+    def _orphans_of(self, child: Spawned) -> list[int]:
+        """List what a child's job has handed over to this process already."""
+        orphans = children().difference(self._by_pid)
+        return [pid for pid in orphans if child.job is not None and job_of(pid) == child.job]
 
     # -- ends ---------------------------------------------------------------------------------
 
@@ -217,20 +186,31 @@ class Spawner:
             del self._by_pidfd[pidfd]
             self._events.append(Exited(child.number, status.code, status.signal))
 
+    def _is_ending(self, number: int) -> bool:
+        """Whether some of a child that was stopped still runs."""
+        child = self._children.get(number)
+        return child is not None and child.is_ending()
+
+    def _end_due(self) -> None:
+        """End what had time to end by itself and has, or has none left."""
+        now = time.monotonic()
+        due = [
+            number
+            for number, until in self._ending.items()
+            if until <= now or not self._is_ending(number)
+        ]
+        if due:
+            self._end_groups(due)
+
     def _end_groups(self, numbers: list[int]) -> None:
         """End groups while their numbers are kept by zombies, then whatever left the groups."""
-        for number in numbers:
-            child = self._children.pop(number, None)
-            if child is None:
-                continue
-            child.signal(signal.SIGKILL)
-            for member in child.strays:
-                signal_member(member, signal.SIGKILL)
-            reap(child.pidfd)
+        gone = [self._children.pop(number) for number in numbers if number in self._children]
+        for child in gone:
+            self._ending.pop(child.number, None)
+            child.end()
             del self._by_pid[child.pid]
-            os.close(child.pidfd)
         survivors = end_orphans(self._by_pid, self._is_over)
-        self._events += [Ended(number, survivors) for number in numbers]
+        self._events += [Ended(child.number, survivors) for child in gone]
 
     def _is_over(self, pid: int) -> bool:
         """Whether a child is an orphan of a job that has ended.

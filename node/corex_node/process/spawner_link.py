@@ -114,9 +114,9 @@ class SpawnerLink:
         """Send a signal to everything of a child, wherever it went."""
         self._queue(encode_item(Stop(number, sig)), [])
 
-    def end(self, number: int) -> None:
-        """Have what is left of an exited child ended."""
-        self._queue(encode_item(End(number)), [])
+    def end(self, number: int, patience: float = 0.0) -> None:
+        """Have what is left of an exited child ended, within so many seconds if it was stopped."""
+        self._queue(encode_item(End(number, patience)), [])
 
     def close(self) -> None:
         """Let the spawner end, with all that it started; blocks until it is gone."""

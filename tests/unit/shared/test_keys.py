@@ -17,6 +17,8 @@ def test_every_key_is_spelled_as_the_protocol_says() -> None:
     assert keys.claimed("n") == "corex:{node:n}:claimed"
     assert keys.presence("n") == "corex:{node:n}:presence"
     assert keys.rejected("n") == "corex:{node:n}:rejected"
+    assert keys.logger("n", "q") == "corex:{node:n}:logger:q"
+    assert keys.logged("n", "q") == "corex:{node:n}:logged:q"
     assert keys.state("j") == "corex:{job:j}:state"
     assert keys.result("j") == "corex:{job:j}:result"
     assert keys.log("j") == "corex:{job:j}:log"
@@ -43,6 +45,14 @@ def test_keys_of_a_node_are_in_one_slot(names: tuple[str, ...]) -> None:
     """What is moved together has one hash tag."""
     tags = {getattr(keys, name)("n").partition("{")[2].partition("}")[0] for name in names}
     assert tags == {"node:n"}
+
+
+def test_keys_of_a_subscriber_are_in_their_nodes_slot() -> None:
+    """Two names never give one key, whatever they are."""
+    for queue in ("q", "a:logged:b"):
+        assert keys.logger("n", queue).startswith("corex:{node:n}:")
+        assert keys.logged("n", queue).startswith("corex:{node:n}:")
+    assert keys.logger("n", "q:logged") != keys.logged("n", "q")
 
 
 def test_keys_of_a_job_are_in_one_slot() -> None:
