@@ -23,6 +23,7 @@ from corex_node.manager.results import result_unstarted
 from corex_node.outbox import Outbox
 from corex_node.patience import until_available
 from corex_node.records import Acceptance, Filing, Rejection
+from corex_node.rules import refusal_of
 from corex_node.store import NodeStore
 from corex_node.ticket import Source, Ticket
 from corex_shared import codec
@@ -138,9 +139,7 @@ class Admission:
         inbound.ticket.levels = self._levels(command, entry)
         refusal = self._refuse(command, entry, inbound.was)
         if refusal is not None or entry is None:
-            outcome = refusal or of_state(
-                JobState.UNKNOWN_CMD, f"no such command: {command.command}"
-            )
+            outcome = refusal or of_state(JobState.UNKNOWN_CMD)
             return _Admitted(inbound, refusal=self._unstarted(command, outcome))
         ticket = inbound.ticket
         demand = Demand(ticket.streams, ticket.levels)
@@ -164,16 +163,11 @@ class Admission:
         return job_id in self._manager.jobs or self._outbox.is_undelivered(job_id)
 
     def _refuse(self, command: Command, entry: Entry | None, was: Stage | None) -> Outcome | None:
-        """Tell why a command is not to be run; None when it is, or is not known."""
+        """Tell why a command is not to be run; None when it is."""
         if was is Stage.RUNNING and command.on_lost != "retry":
             return of_state(JobState.LOST, "the agent died while it ran")
-        if entry is None:
-            return None
-        if command.queue_scope == "fleet":
-            return of_rejection("queue_scope: this node serves queues of its own only")
-        if command.expires_at is not None and command.expires_at <= self._clock.now_ms():
-            return of_state(JobState.EXPIRED, "expires_at was over before it could start")
-        return None
+        refusal = refusal_of(command, entry is not None, self._clock.now_ms())
+        return refusal.outcome if refusal is not None else None
 
     def _unstarted(self, command: Command, outcome: Outcome) -> JobResult:
         return result_unstarted(command, self._manager.node, outcome)

@@ -13,6 +13,7 @@ import structlog
 
 from corex_node.admission import Admission
 from corex_node.builtins import Facilities, node_registry
+from corex_node.builtins.files.descriptors import DescriptorTable
 from corex_node.clock import ServerClock
 from corex_node.config import Config
 from corex_node.feed_store import FeedStore
@@ -93,6 +94,7 @@ class Agent:
         self._feed_store = FeedStore(endpoint, keys, self._node)
         self._feeds = Feeds(self._feed_store, self._node, node_levels)
         self._statistics = Statistics(self._clock, most=limits.series)
+        self._files = DescriptorTable(limits.open_files)
         self._manager = ProcessManager(
             self._node,
             self._registry(registry),
@@ -197,9 +199,15 @@ class Agent:
         heartbeat.on_lost = lost
 
     def _registry(self, more: Registry | None) -> Registry:
-        registry = node_registry(
-            Facilities(self._config, self._statistics, Monitors(), self._feeds)
+        facilities = Facilities(
+            config=self._config,
+            statistics=self._statistics,
+            monitors=Monitors(),
+            feeds=self._feeds,
+            files=self._files,
+            clock=self._clock,
         )
+        registry = node_registry(facilities)
         if more is not None:
             registry.include(more)
         return registry
@@ -224,6 +232,7 @@ class Agent:
                 group.create_task(self._outbox.run(), name="outbox"),
                 group.create_task(self._guard(self._manager.run()), name="starter"),
                 group.create_task(self._feeds.run(), name="feeds"),
+                group.create_task(self._files.run(), name="files"),
                 group.create_task(self._statistics.run(), name="statistics"),
                 group.create_task(self._sampler.run(), name="sampler"),
             ]

@@ -37,7 +37,7 @@ def replace_process(config: Config) -> NoReturn:
     os.write(settings, msgspec.json.encode(config))
     os.lseek(settings, 0, os.SEEK_SET)
     os.set_inheritable(settings, True)
-    os.execv(sys.executable, [sys.executable, "-m", "corex_node.service", str(settings)])
+    os.execv(sys.executable, [sys.executable, "-m", "corex_node.lean", str(settings)])
 
 
 def main() -> int:
@@ -91,7 +91,3 @@ def _show(agent: Agent) -> None:
     for task in asyncio.all_tasks():
         where = [f"{frame.f_code.co_qualname}:{frame.f_lineno}" for frame in task.get_stack()]
         _log.warning("show.task", task=task.get_name(), where=where)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,15 +7,22 @@ from dataclasses import dataclass
 from corex_node.builtins import (
     config,
     core,
+    explain,
+    filesystem,
+    info,
     jobs,
     logger,
+    processes,
     queues,
     state,
     statistics,
     subscribe,
     system,
+    web,
 )
 from corex_node.builtins.extensions import register_extensions
+from corex_node.builtins.files.descriptors import DescriptorTable
+from corex_node.clock import ServerClock
 from corex_node.commands import ADDED
 from corex_node.config import Config
 from corex_node.feeds import Feeds
@@ -33,18 +40,22 @@ class Facilities:
         statistics: of the node.
         monitors: of the machine.
         feeds: lists of those who subscribed to the node's log.
+        files: that commands have opened.
+        clock: the server's time.
     """
 
     config: Config
     statistics: Statistics
     monitors: Monitors
     feeds: Feeds
+    files: DescriptorTable
+    clock: ServerClock
 
 
 def standard_registry() -> Registry:
     """Make a registry of the commands that need nothing but a process manager."""
     registry = Registry()
-    for family in (core, jobs, queues, state, subscribe, system):
+    for family in (core, info, jobs, processes, queues, state, subscribe, system, web):
         family.register(registry)
     return registry
 
@@ -58,6 +69,8 @@ def node_registry(facilities: Facilities) -> Registry:
     """
     registry = standard_registry()
     config.register(registry, facilities.config)
+    explain.register(registry, facilities.clock)
+    filesystem.register(registry, facilities.files)
     logger.register(registry, facilities.feeds)
     statistics.register(registry, facilities.statistics, facilities.monitors)
     registry.include(ADDED)

@@ -1,0 +1,1 @@
+"""What `filesystem.*` and `web.download` do to files. Everything here may block."""
