@@ -79,6 +79,7 @@ class Spawner:
         self._starts: deque[tuple[Start, Streams]] = deque()
         self._events: list[Event] = []
         self._ending: dict[int, float] = {}  # child → until when its tree may end by itself
+        self._dropped: set[int] = set()  # children that were ended before they were started
         self._waits_to_send = False
         self._next_sweep = 0.0
         self._sweeps = 0  # looks for orphans that are still to come
@@ -169,6 +170,7 @@ class Spawner:
                     if fd is not None:
                         os.close(fd)
                 self._events.append(Exited(request.child, 0, request.signal))
+                self._dropped.add(request.child)
                 return
 
     def _orphans_of(self, child: Spawned) -> list[int]:
@@ -211,6 +213,8 @@ class Spawner:
             del self._by_pid[child.pid]
         survivors = end_orphans(self._by_pid, self._is_over)
         self._events += [Ended(child.number, survivors) for child in gone]
+        self._events += [Ended(number, 0) for number in self._dropped.intersection(numbers)]
+        self._dropped.difference_update(numbers)
 
     def _is_over(self, pid: int) -> bool:
         """Whether a child is an orphan of a job that has ended.

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import random
+import signal
 from pathlib import Path
 
 from corex_shared.states import JobState
@@ -54,3 +58,73 @@ async def test_a_wrong_argument_may_be_tried_again_too(bench: Bench) -> None:
     job = bench.push("core.system", {"name": "no-such-program"}, max_restart=2)
     result = await bench.result(job)
     assert (result.code, result.attempts) == (404, 2)
+
+
+async def test_each_run_but_the_last_has_an_entry_and_an_event(bench: Bench) -> None:
+    """What it came to, how long it took, when the next begins."""
+    job = bench.script("echo run; exit 5", max_restart=3, demand=ALL)
+    await bench.result(job)
+    entries = [json.loads(text) for name, level, text in bench.messages if level == 30]
+    assert [(entry["run"], entry["state"], entry["code"]) for entry in entries] == [
+        (1, "ERROR", 1005),
+        (2, "ERROR", 1005),
+    ]
+    assert [(kind, name) for kind, name, _ in bench.events] == [("restart", job.id)] * 2
+    assert [fields for _, _, fields in bench.events] == entries
+
+
+async def test_runs_of_a_recurring_job_are_recurring_events(bench: Bench) -> None:
+    """A run that fails is one like another, and its period stays."""
+    job = bench.script("exit $((RANDOM % 2))", recurring_period=0.05, demand=ALL)
+    await eventually_async(lambda: len(bench.events) >= 4)
+    bench.manager.kill(job.id)
+    assert {kind for kind, _, _ in bench.events} == {"recurring"}
+    assert {fields["next"] for _, _, fields in bench.events} == {50}
+
+
+async def test_unschedule_between_two_runs_ends_with_the_last_outcome(bench: Bench) -> None:
+    """At once, and that is no kill."""
+    job = bench.script("exit 6", recurring_period=60)
+    await eventually_async(lambda: job.attempts == 1 and job.execution is None)
+    assert bench.manager.unschedule(job.id) is True
+    result = bench.results[job.id]
+    assert (result.state, result.code, result.attempts) == (JobState.ERROR, 1006, 1)
+
+
+async def test_unschedule_during_a_run_lets_it_end(bench: Bench) -> None:
+    """The run that is under way is the last."""
+    job = bench.script("echo up; sleep 0.3; exit 0", recurring_period=0.01)
+    await bench.ready(job)
+    assert bench.manager.unschedule(job.id) is True
+    result = await bench.result(job)
+    assert (result.state, result.attempts) == (JobState.SUCCESS, 1)
+
+
+async def test_unschedule_of_nobody(bench: Bench) -> None:
+    """There is nothing to unschedule."""
+    assert bench.manager.unschedule("nobody") is False
+
+
+async def test_a_signal_at_a_restart_hits_no_other_run(bench: Bench, tmp_path: Path) -> None:
+    """A signal reaches the run that it was sent to, or none; never the one that follows."""
+    told = tmp_path / "told"
+    # A run says who it is when it can hear, and when it has heard.
+    script = (
+        f"trap 'echo heard $$ >> {told}; exit 1' USR1; echo hears $$ >> {told}; "
+        "sleep 0.0$(($$ % 4)); exit 1"
+    )
+    job = bench.script(script, max_restart=30)
+    sent: set[int] = set()
+    while job.id not in bench.results:
+        await asyncio.sleep(random.uniform(0, 0.02))
+        pid = job.pid
+        hears = told.exists() and f"hears {pid}\n" in told.read_text()
+        if hears or job.execution is None:  # during a run, or between two
+            bench.manager.kill(job.id, signal.SIGUSR1)
+            sent.add(pid)
+    result = bench.results[job.id]
+    assert (result.state, result.attempts) == (JobState.ERROR, 30)
+    heard = [int(line.split()[1]) for line in told.read_text().splitlines() if "heard" in line]
+    assert set(heard) <= sent
+    assert heard
+    assert 0 in sent
