@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from corex_node.machine.processes import list_processes
 from corex_node.manager.context import Context
 from corex_node.manager.registry import Registry
 from corex_node.process.strangers import signal_stranger
@@ -37,6 +36,8 @@ def register(registry: Registry) -> None:
 
 def list_all(arguments: ListArguments) -> list[dict[str, Any]]:
     """List processes with what they use; none when the one that is asked for is gone."""
+    from corex_node.machine.processes import list_processes  # when asked: see `info`
+
     return list_processes(arguments.pid or None)
 
 

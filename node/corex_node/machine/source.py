@@ -35,5 +35,5 @@ def parse_origin(text: str) -> tuple[str, str]:
         source = msgspec.json.decode(text, type=_Origin).vcs_info
     except msgspec.DecodeError:
         return "", ""
-    revision, asked = str(source.get("commit_id", "")), str(source.get("requested_revision", ""))
+    revision, asked = (str(source.get(name) or "") for name in ("commit_id", "requested_revision"))
     return ("" if revision.startswith(asked) else asked), revision
