@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import psutil
 import pytest
 import redis
 
@@ -98,3 +99,25 @@ def test_a_long_queue_does_not_hold_up_the_others(
     assert {result["state"] for result in results.values()} == {"SUCCESS"}
     ends = {job: results[job]["starttime"] + results[job]["time"] for job in results}
     assert max(ends[job] for job in others) < max(ends[job] for job in queued)
+
+
+@pytest.mark.slow
+def test_endless_output_takes_bounded_memory(own_wire: Wire) -> None:
+    """`yes` for ten seconds, streamed: the agent stays small, and answers meanwhile."""
+    agent = psutil.Process(int(own_wire.presence()["pid"]))
+    own_wire.result(own_wire.script("seq 100000", stream=True))  # what it keeps for good
+    before = agent.memory_info().rss
+    job = own_wire.push("core.system", {"name": "yes"}, stream=True)
+    most, answered, until = before, 0, time.monotonic() + 10
+    while time.monotonic() < until:
+        ping = own_wire.push("core.ping", control=True)
+        assert own_wire.result(ping, seconds=5)["state"] == "SUCCESS"
+        answered += 1
+        most = max(most, agent.memory_info().rss)
+        time.sleep(0.05)
+    own_wire.push("job.kill", {"id": job}, control=True)
+    result = own_wire.result(job)
+    assert result["state"] == "KILLED"
+    assert result["stdout_bytes"] > 1_000_000
+    assert most - before < 64 * 1024 * 1024
+    assert answered > 10
