@@ -60,7 +60,8 @@ def keys(namespace: str) -> Keys:
 @pytest.fixture
 def raw(redis_url: str) -> Iterator[redis.Redis]:
     """A plain client of the shared server; answers are bytes."""
-    with redis.Redis.from_url(redis_url) as client:
+    # Longer than any wait on the server: the library's own limit is shorter than ours.
+    with redis.Redis.from_url(redis_url, socket_timeout=120) as client:
         yield client
 
 

@@ -220,12 +220,15 @@ def test_nodes_are_listed(corex: Run, nodes: list[NodeProcess]) -> None:
     assert corex("sh", "zone=eu", "--json", "true").stdout.count("\n") == 1
 
 
-def test_a_detached_job(corex: Run, nodes: list[NodeProcess]) -> None:
+def test_a_detached_job(corex: Run, nodes: list[NodeProcess], tmp_path: Path) -> None:
     """Its ID is printed; its output, result and end are found by it."""
-    done = corex("sh", "n1", "--detach", "echo a; sleep 1; echo b; exit 4")
+    go = tmp_path / "go"
+    script = f"echo a; until [ -e {go} ]; do sleep 0.02; done; echo b; exit 4"
+    done = corex("sh", "n1", "--detach", script)
     job = done.stdout.strip()
     assert done.returncode == 0
     assert corex("result", job).returncode == 3
+    go.touch()
     assert corex("logs", "-f", job).stdout == "a\nb\n"
     result = corex("result", job, "--wait", "10")
     assert (result.stdout, result.returncode) == ("a\nb\n", 4)
