@@ -136,7 +136,7 @@ class Agent:
             LeaseLostError: another agent took the node over; all jobs of this one were killed.
             ConfigError: the server cannot be used.
         """
-        _raise_descriptor_limit(self._config.main.max_jobs)
+        _raise_descriptor_limit(self._config)
         try:
             begun = await self._unless_stopped(self._begin())
             if begun is not None:
@@ -367,9 +367,10 @@ def manager_limits(config: Config) -> Limits:
     )
 
 
-def _raise_descriptor_limit(max_jobs: int) -> None:
-    """Allow as many descriptors as the jobs may need, as far as the system lets us."""
-    needed = max_jobs * _DESCRIPTORS_PER_JOB + _DESCRIPTORS_BESIDE
+def _raise_descriptor_limit(config: Config) -> None:
+    """Allow as many descriptors as jobs and files may need, as far as the system lets us."""
+    needed = config.main.max_jobs * _DESCRIPTORS_PER_JOB + _DESCRIPTORS_BESIDE
+    needed += config.limits.open_files
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
     if soft != unlimited and soft < needed:

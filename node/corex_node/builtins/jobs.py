@@ -11,9 +11,13 @@ from corex_node.manager.jobs import Job
 from corex_node.manager.registry import NoArguments, Registry
 from corex_node.process.usage import Usage
 from corex_node.process.usage_meter import UsageMeter
+from corex_shared.connection import safe_url
 from corex_shared.errors import BadRequestError, NotFoundError
 
 _LAST_SIGNAL = 64
+_HIDDEN = frozenset({"stdin", "env", "block"})
+_SHOWN = 4096
+"""Characters of an argument that are shown."""
 
 
 class ListArguments(Struct, forbid_unknown_fields=True):
@@ -75,9 +79,10 @@ def _entry(job: Job, pid: int, usage: Usage) -> dict[str, Any]:
 def _shown(job: Job) -> dict[str, Any]:
     """The command as operators may see it: without what it is fed and its environment."""
     command = job.command
-    hidden = ("stdin", "env")
     arguments = {
-        name: value for name, value in (command.arguments or {}).items() if name not in hidden
+        name: _shortened(value)
+        for name, value in (command.arguments or {}).items()
+        if name not in _HIDDEN
     }
     return {
         "id": job.id,
@@ -87,6 +92,14 @@ def _shown(job: Job) -> dict[str, Any]:
         "max_time": command.max_time,
         "tags": command.tags or [],
     }
+
+
+def _shortened(value: Any) -> Any:
+    """Cut long text, and take passwords out of URLs."""
+    if not isinstance(value, str):
+        return value
+    shown = value if len(value) <= _SHOWN else value[:_SHOWN] + "…"
+    return safe_url(shown)
 
 
 def kill(context: Context, arguments: KillArguments) -> bool:

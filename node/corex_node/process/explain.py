@@ -1,90 +1,107 @@
-"""How a program would be run, found without running it."""
+"""How a program would be run: asked of a process that does all but begin it.
+
+Whether another user may enter a directory or run a program is the kernel's to say, and it says so
+only to a process of that user. So a process is made that goes the way of a real start, up to the
+last step, and then tells what it has become, or why it could not.
+"""
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from corex_node.process.account import Account
-from corex_node.process.privileges import capability_names, dropped_numbers
+import msgspec
+
+from corex_node.process.lookup import find_program, program_error
+from corex_node.process.privileges import capability_names
 from corex_node.process.program import ProgramSpec, inherited_environment
-from corex_node.process.setup import Setup, prepare
-from corex_node.process.spawn import build_environment, check_directory, find_program
-from corex_shared.errors import ForbiddenError
+from corex_node.process.setup import LIMITS, Setup, become, prepare
+from corex_node.process.spawn import build_environment, check_arguments
+from corex_shared.errors import CommandError, InternalError, error_of_code
+
+_PATIENCE = 10.0
+
+
+class _Question(msgspec.Struct, array_like=True):
+    spec: ProgramSpec
+    environment: dict[bytes, bytes]
+
+
+class _Answer(msgspec.Struct, array_like=True):
+    """What was found, or the code and reason of an error."""
+
+    found: dict[str, Any]
+    code: int = 0
+    reason: str = ""
 
 
 def explain_program(spec: ProgramSpec) -> dict[str, Any]:
-    """Tell which program would be run, as whom, where and with what rights. Blocks.
+    """Tell how a program would be run, and run nothing of it. Blocks for some tenths of a second.
 
-    What only the new process can find out (whether a user may enter a directory or run a file of
-    somebody else's) is not known here.
+    Returns:
+        `binary`, its path; `dir`; `user` and `groups` (all of them) by name, else by number; `uid`;
+        `gid`; `capabilities` that it would have in effect; `no_new_privs`; `nice`; `umask` in
+        octal; `rlimits`, name → [soft, hard], null for none. What set-user-ID bits and capabilities
+        of the program's file would add is not told.
 
     Raises:
-        CommandError: it would not be started, for this reason.
+        CommandError: it could not be started; the error is that of a start.
     """
+    question = msgspec.msgpack.encode(_Question(spec, inherited_environment()))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "corex_node.process.explain"],
+            input=question,
+            stdout=subprocess.PIPE,
+            timeout=_PATIENCE,
+            check=True,
+        )
+        answer = msgspec.msgpack.decode(done.stdout, type=_Answer)
+    except (OSError, subprocess.SubprocessError, msgspec.DecodeError) as error:
+        raise InternalError(f"how the program would be run cannot be told: {error}") from error
+    if answer.code:
+        raise error_of_code(answer.code, answer.reason)
+    return answer.found
+
+
+def _try(spec: ProgramSpec, environment: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """Become the process that a program would begin in, and tell what that is."""
+    check_arguments(spec)
     setup = prepare(spec)
-    env = build_environment(spec, inherited_environment())
-    if spec.dir is not None:
-        check_directory(spec.dir)
-    path = find_program(spec.argv[0], env, spec.dir)
-    _check_file(path, spec.dir)
-    account = setup.account
-    if account is not None and account.uid not in (None, os.geteuid()) and os.geteuid() != 0:
-        raise ForbiddenError(f"user: {spec.user}: only root may become another user")
-    uid = os.geteuid() if account is None or account.uid is None else account.uid
+    env = build_environment(spec, environment, setup.account)
+    become(setup)
+    path = find_program(spec.argv[0], env)
+    _check_program(path)
+    return {"binary": os.path.abspath(path), **_whom(), **_rights(), **_bounds(setup)}
+
+
+def _check_program(path: str) -> None:
+    """See that a program may be run; what is in its file is not looked at."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        raise program_error(path, error) from error
+    if os.path.isdir(path) or not os.access(path, os.X_OK):
+        raise program_error(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
+def _whom() -> dict[str, Any]:
+    uid, gid = os.geteuid(), os.getegid()
+    groups = sorted({gid, *os.getgroups()})
     return {
-        "binary": os.path.join(spec.dir or os.getcwd(), path),
-        "dir": spec.dir or os.getcwd(),
         "user": _user_name(uid),
         "uid": uid,
-        "gid": account.gid if account is not None else os.getegid(),
-        "groups": _groups(account),
-        "capabilities": _capabilities(uid, setup),
-        "no_new_privs": setup.unprivileged,
-        "umask": setup.umask,
-        "nice": setup.nice,
-        "rlimits": {name: list(pair) for name, pair in (spec.rlimits or {}).items()},
+        "gid": gid,
+        "groups": [_group_name(number) for number in groups],
     }
-
-
-def _check_file(path: str, directory: str | None) -> None:
-    """See that a program named with a slash can be run.
-
-    Raises:
-        ForbiddenError: it may not.
-        NotFoundError: there is none.
-    """
-    seen = os.path.join(directory or ".", path)
-    find_program(os.path.basename(seen), {b"PATH": os.fsencode(os.path.dirname(seen))}, None)
-
-
-def _groups(account: Account | None) -> list[str]:
-    numbers = account.groups if account is not None else os.getgroups()
-    gid = account.gid if account is not None else os.getegid()
-    return [_group_name(number) for number in sorted({gid, *numbers})]
-
-
-def _capabilities(uid: int, setup: Setup) -> list[str]:
-    """What a program would have of its own: root's bounding set, nothing for others."""
-    mask = _own_mask("CapBnd" if os.geteuid() == 0 else "CapEff") if uid == os.geteuid() else 0
-    if uid == 0:
-        mask = _own_mask("CapBnd")
-    if setup.unprivileged:
-        for number in dropped_numbers():
-            mask &= ~(1 << number)
-    return capability_names(mask)
-
-
-def _own_mask(name: str) -> int:
-    """Read one of this process's sets: proc_pid_status(5)."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        for line in file:
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1], 16)
-    return 0
 
 
 def _user_name(uid: int) -> str:
@@ -97,3 +114,50 @@ def _group_name(gid: int) -> str:
     with suppress(KeyError):
         return grp.getgrgid(gid).gr_name
     return str(gid)
+
+
+def _rights() -> dict[str, Any]:
+    """Capabilities after an exec: root gets what its bounds allow, others keep the ambient ones."""
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+    bounds, own, ambient = (int(status[name], 16) for name in ("CapBnd", "CapPrm", "CapAmb"))
+    bound = status.get("NoNewPrivs") == "1"
+    in_effect = ambient if os.geteuid() else bounds & own if bound else bounds
+    return {"capabilities": capability_names(in_effect), "no_new_privs": bound}
+
+
+def _bounds(setup: Setup) -> dict[str, Any]:
+    umask = os.umask(0)
+    limits = {name: resource.getrlimit(number) for name, number in LIMITS.items()}
+    limits.update((name, (soft, hard)) for name, _, soft, hard in setup.limits)
+    return {
+        "dir": _directory(),
+        "nice": os.getpriority(os.PRIO_PROCESS, 0),
+        "umask": f"{umask:04o}",
+        "rlimits": {name: [_limit(value) for value in pair] for name, pair in limits.items()},
+    }
+
+
+def _directory() -> str | None:
+    with suppress(OSError):  # it may have been removed
+        return os.getcwd()
+    return None
+
+
+def _limit(value: int) -> int | None:
+    return None if value == resource.RLIM_INFINITY else value
+
+
+def main() -> None:
+    """Answer the question at stdin on stdout."""
+    question = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Question)
+    try:
+        answer = _Answer(_try(question.spec, question.environment))
+    except CommandError as error:
+        reason = str(error).encode("utf-8", "replace").decode()
+        answer = _Answer({}, error.code, reason)
+    sys.stdout.buffer.write(msgspec.msgpack.encode(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from corex_node.process.program import JOB_MARK
@@ -42,27 +42,39 @@ def marks_of(pid: int, names: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def end_orphans(ours: Iterable[int], is_over: Callable[[int], bool]) -> int:
+def end_orphans(ours: Collection[int], is_over: Callable[[int], bool]) -> set[int]:
     """Kill what jobs left behind, and what that leaves behind in turn; blocks until it is gone.
 
     Args:
-        ours: children that are nobody's orphans.
+        ours: children that are nobody's orphans, or given up.
         is_over: tells of another child whether it is to be killed.
 
     Returns:
-        How many would not die within some seconds.
+        Those that would not die within some seconds, or may not be killed by us.
     """
     deadline = time.monotonic() + KILL_PATIENCE
     left: set[int] = set()  # killed and not reaped; what is dead bears no mark any more
+    refused: set[int] = set()
     while True:
-        left |= {pid for pid in children().difference(ours, left) if is_over(pid)}
+        left |= {pid for pid in children().difference(ours, left, refused) if is_over(pid)}
         if not left:
-            return 0
+            return refused
         left = end_children(left)
+        refused |= {pid for pid in left if _is_refused(pid)}
+        left -= refused
         if left and time.monotonic() >= deadline:
-            return len(left)
+            return refused | left
         if left:
             time.sleep(_KILL_POLL)
+
+
+def _is_refused(pid: int) -> bool:
+    """Whether a child has become a user whom we may not signal."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    return False
 
 
 def end_all_children() -> None:

@@ -6,6 +6,8 @@ and from the sets that the process has; `no_new_privs` keeps set-user-ID program
 
 from __future__ import annotations
 
+from functools import cache
+
 import prctl
 
 DROPPED = (
@@ -37,10 +39,19 @@ DROPPED = (
 """Without CAP_."""
 
 
-def dropped_numbers() -> list[int]:
+_NO_CAPABILITIES = frozenset({"CAP_EFFECTIVE", "CAP_INHERITABLE", "CAP_PERMITTED", "CAP_LAST_CAP"})
+_NAMES = {
+    getattr(prctl, name): name.removeprefix("CAP_")
+    for name in dir(prctl)
+    if name.startswith("CAP_") and name not in _NO_CAPABILITIES
+}
+"""Number of a capability → name without CAP_: those that python-prctl knows."""
+
+
+@cache
+def dropped_numbers() -> tuple[int, ...]:
     """Numbers of the dropped capabilities, those that this kernel has."""
-    numbers = (getattr(prctl, f"CAP_{name}", None) for name in DROPPED)
-    return [number for number in numbers if number is not None and _is_known(number)]
+    return tuple(number for number, name in _NAMES.items() if name in DROPPED and _is_known(number))
 
 
 def drop_privileges() -> None:
@@ -61,17 +72,14 @@ def drop_privileges() -> None:
     prctl.set_no_new_privs(1)
 
 
+def drop_inherited() -> None:
+    """Have the program inherit no capability: those of an agent that is not root are its own."""
+    prctl.cap_inheritable.drop(*_NAMES)  # and with them the ambient ones
+
+
 def capability_names(mask: int) -> list[str]:
     """Name the capabilities of a mask as in /proc/PID/status; unknown ones by number."""
-    known = {
-        getattr(prctl, name): name.removeprefix("CAP_")
-        for name in dir(prctl)
-        if name.startswith("CAP_") and name not in _NO_CAPABILITIES
-    }
-    return [known.get(bit, str(bit)) for bit in range(mask.bit_length()) if mask >> bit & 1]
-
-
-_NO_CAPABILITIES = frozenset({"CAP_EFFECTIVE", "CAP_INHERITABLE", "CAP_PERMITTED", "CAP_LAST_CAP"})
+    return [_NAMES.get(bit, str(bit)) for bit in range(mask.bit_length()) if mask >> bit & 1]
 
 
 def _is_known(number: int) -> bool:

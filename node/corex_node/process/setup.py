@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import resource
 import signal
+from contextlib import suppress
+from typing import NamedTuple
 
 from msgspec import Struct
 
-from corex_node.process.account import Account, find_account
-from corex_node.process.privileges import drop_privileges
+from corex_node.process.account import Account, become_account, find_account
+from corex_node.process.lookup import enter_directory
+from corex_node.process.privileges import drop_inherited, drop_privileges
 from corex_node.process.program import ProgramSpec
-from corex_shared.errors import BadRequestError
+from corex_shared.errors import BadRequestError, ForbiddenError, InternalError
 
 LIMITS = {
     name.removeprefix("RLIMIT_").lower(): getattr(resource, name)
     for name in dir(resource)
-    if name.startswith("RLIMIT_")
+    if name.startswith("RLIMIT_") and name != "RLIMIT_OFILE"  # another name of NOFILE
 }
 """Name as in getrlimit(2), without RLIMIT_ and in lower case → number."""
 
@@ -25,12 +28,21 @@ _LAST_UMASK = 0o777
 _MOST = 2**63 - 1
 
 
+class Limit(NamedTuple):
+    """Bounds of a resource; RLIM_INFINITY is none."""
+
+    name: str
+    number: int
+    soft: int
+    hard: int
+
+
 class Setup(Struct, frozen=True):
     """Steps between fork and exec.
 
     Attributes:
         account: who it becomes, None for the agent.
-        limits: number, soft and hard limit of each resource.
+        limits: of resources.
         nice: added to the agent's niceness, None for nothing.
         umask: None for the agent's.
         directory: None for the agent's.
@@ -39,21 +51,12 @@ class Setup(Struct, frozen=True):
     """
 
     account: Account | None
-    limits: list[tuple[int, int, int]]
+    limits: tuple[Limit, ...]
     nice: int | None
     umask: int | None
     directory: str | None
     own_session: bool
     unprivileged: bool
-
-
-class StepFailedError(Exception):
-    """A step could not be done; its `OSError` or `ValueError` is the cause."""
-
-    def __init__(self, argument: str) -> None:
-        """Name the argument that asked for the step."""
-        super().__init__(argument)
-        self.argument = argument
 
 
 def needs_setup(spec: ProgramSpec) -> bool:
@@ -82,7 +85,7 @@ def prepare(spec: ProgramSpec) -> Setup:
         raise BadRequestError(f"umask: {spec.umask:o}: 0 to 777, octal, expected")
     return Setup(
         find_account(spec.user, spec.group),
-        [_limit(name, pair) for name, pair in (spec.rlimits or {}).items()],
+        tuple(_limit(name, pair) for name, pair in (spec.rlimits or {}).items()),
         spec.nice,
         spec.umask,
         spec.dir,
@@ -91,7 +94,7 @@ def prepare(spec: ProgramSpec) -> Setup:
     )
 
 
-def _limit(name: str, pair: tuple[int, int]) -> tuple[int, int, int]:
+def _limit(name: str, pair: tuple[int, int]) -> Limit:
     number = LIMITS.get(name)
     if number is None:
         known = ", ".join(sorted(LIMITS))
@@ -99,79 +102,77 @@ def _limit(name: str, pair: tuple[int, int]) -> tuple[int, int, int]:
     soft, hard = (resource.RLIM_INFINITY if value < 0 else value for value in pair)
     if max(soft, hard) > _MOST:
         raise BadRequestError(f"rlimits.{name}: {max(soft, hard)}: too large")
-    if hard != resource.RLIM_INFINITY and (soft == resource.RLIM_INFINITY or soft > hard):
+    if _is_above(soft, hard):
         raise BadRequestError(f"rlimits.{name}: the soft limit is above the hard one")
-    return number, soft, hard
+    return Limit(name, number, soft, hard)
+
+
+def _is_above(one: int, other: int) -> bool:
+    """Compare two limits."""
+    if other == resource.RLIM_INFINITY:
+        return False
+    return one == resource.RLIM_INFINITY or one > other
 
 
 def become(setup: Setup) -> None:
-    """Do the steps, in the new process.
+    """Do the steps, in the new process; all but the limits' last, see `limit`.
 
     The order matters: what needs privileges comes before they are given away, and the directory is
     entered as whoever the program runs as.
 
     Raises:
-        StepFailedError: one cannot be done.
+        CommandError: one cannot be done; it begins with the name of the argument.
     """
-    argument = "name"
-    try:
-        if setup.own_session:
-            os.setsid()
-        argument = "rlimits"
-        for number, soft, hard in setup.limits:
-            resource.setrlimit(number, (soft, hard))
-        argument = "nice"
-        if setup.nice is not None:
-            os.nice(setup.nice)
-        if setup.umask is not None:
-            os.umask(setup.umask)
-        argument = "unprivileged"
-        if setup.unprivileged and setup.account is not None:
-            _become_account(setup.account, unprivileged=True)
-        elif setup.unprivileged:
-            drop_privileges()
-        elif setup.account is not None:
-            argument = "user"
-            _become_account(setup.account, unprivileged=False)
-        argument = "dir"
-        if setup.directory is not None:
-            os.chdir(setup.directory)
-    except (OSError, ValueError) as error:
-        raise StepFailedError(argument) from error
+    if setup.own_session:
+        os.setsid()
+    _raise_hard_limits(setup.limits)
+    if setup.nice is not None:
+        _add_niceness(setup.nice)
+    if setup.umask is not None:
+        os.umask(setup.umask)
+    if setup.unprivileged:
+        drop_privileges()  # not those that it takes to become somebody else
+    if setup.account is not None:
+        become_account(setup.account)
+        if setup.account.uid:
+            drop_inherited()
+    if setup.directory is not None:
+        enter_directory(setup.directory)
     _settle_signals()
 
 
-def _become_account(account: Account, *, unprivileged: bool) -> None:
-    """Change groups, group and user, in this order: each needs what the next gives away.
+def limit(setup: Setup) -> None:
+    """Lower the limits to what was asked for.
+
+    This comes last: a program may be given less than the interpreter needs to get there.
 
     Raises:
-        StepFailedError: not permitted, or not done although the kernel did not say so.
+        InternalError: it cannot be done.
     """
-    argument = "group"
+    for name, number, soft, hard in setup.limits:
+        try:
+            resource.prlimit(0, number, (soft, hard))
+        except (OSError, ValueError) as error:
+            raise InternalError(f"rlimits.{name}: {error}") from error
+
+
+def _raise_hard_limits(limits: tuple[Limit, ...]) -> None:
+    """Raise hard limits, which takes a privilege."""
+    for name, number, _, hard in limits:
+        soft, highest = resource.getrlimit(number)
+        if _is_above(hard, highest):
+            try:
+                resource.prlimit(0, number, (soft, hard))
+            except (OSError, ValueError) as error:
+                text = f"rlimits.{name}: above {highest}, the most that the agent may give"
+                raise ForbiddenError(text) from error
+
+
+def _add_niceness(nice: int) -> None:
     try:
-        if account.uid is not None or os.getuid() == 0:
-            os.setgroups(account.groups)
-        os.setresgid(account.gid, account.gid, account.gid)
-        argument = "unprivileged"
-        if unprivileged:
-            drop_privileges()  # keeps SETUID, SETGID
-        argument = "user"
-        if account.uid is not None:
-            os.setresuid(account.uid, account.uid, account.uid)
-    except OSError as error:
-        raise StepFailedError(argument) from error
-    if account.uid is not None and not _is(account):
-        raise StepFailedError(argument) from PermissionError(1, "it has other IDs than asked for")
-
-
-def _is(account: Account) -> bool:
-    """Whether this process is who it was to become, with these groups and no others."""
-    wanted = {*account.groups, account.gid}
-    return (
-        os.getresuid() == (account.uid,) * 3
-        and os.getresgid() == (account.gid,) * 3
-        and set(os.getgroups()) | {account.gid} == wanted
-    )
+        os.nice(nice)
+    except PermissionError as error:
+        raise ForbiddenError(f"nice: {nice}: the agent may not favour programs") from error
 
 
 def _settle_signals() -> None:
@@ -179,3 +180,11 @@ def _settle_signals() -> None:
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # the interpreter ignores these
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def hand_over(descriptors: tuple[int | None, ...], account: Account) -> None:
+    """Give pipes to the user that a program runs as, so that it may open /dev/stdout."""
+    for fd in descriptors:
+        if fd is not None and account.uid is not None:
+            with suppress(OSError):
+                os.fchown(fd, account.uid, -1)

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 from corex_node.process.exit_status import reap
 from corex_node.process.stop import signal_group, signal_process
-from corex_node.process.tree import Member, descendants, group_of, lives, signal_member, start_of
+from corex_node.process.tree import (
+    Member,
+    descendants,
+    group_of,
+    is_still,
+    lives,
+    member_of,
+    signal_member,
+)
+
+_FREEZES = 20
+"""Passes over a tree until nothing in it moves."""
+_FREEZE_PAUSE = 0.001
+
+Orphans = Callable[[], Iterable[int]]
 
 
 class Spawned:
@@ -44,24 +59,54 @@ class Spawned:
         else:
             signal_process(self.pid, number)
 
-    def signal_all(self, number: int, orphans: Iterable[int]) -> None:
-        """Send a signal to everything of it, wherever it went.
+    def signal_all(self, number: int, orphans: Orphans) -> None:
+        """Send a signal to everything of it, wherever it went. KILL ends all of it.
 
         Args:
             number: of the signal.
-            orphans: children of the spawner that are of its job.
+            orphans: looks for children of the spawner that are of its job.
         """
-        orphans = list(orphans)
-        found = descendants([self.pid, *orphans])
-        found.update(Member(pid, start_of(pid) or 0) for pid in orphans)
-        self._asked = found
-        strays = {
+        if number == signal.SIGKILL:
+            self._freeze(orphans)
+        found = self._tree(orphans)
+        self._asked = set(found)
+        strays = [
             member for member in found if not self._has_group or group_of(member.pid) != self.pid
-        }
-        self._strays |= strays
-        for member in strays:
-            signal_member(member, number)
-        self.signal(number)
+        ]
+        self._strays.update(strays)
+        # A parent is not to learn of a stop by the end of its child, nor to be woken by a kill.
+        if number == signal.SIGKILL:
+            _signal(reversed(strays), number)
+            self.signal(number)
+        else:
+            self.signal(number)
+            _signal(strays, number)
+
+    def _tree(self, orphans: Orphans) -> list[Member]:
+        """List all of it but its main process, parents before their children."""
+        left = [member for pid in orphans() if (member := member_of(pid)) is not None]
+        return left + descendants([self.pid, *(member.pid for member in left)])
+
+    def _freeze(self, orphans: Orphans) -> None:
+        """Have everything of it stand still, so that nothing of it can get away.
+
+        Who stands still begets nobody unseen, and does not end, which would leave its children
+        without a trace of whose they are.
+        """
+        main = member_of(self.pid)
+        still: set[Member | None] = set()
+        for _ in range(_FREEZES):
+            members = [main, *self._tree(orphans)]
+            if still.issuperset(members):
+                return
+            self.signal(signal.SIGSTOP)
+            for member in members:
+                if member is None or is_still(member):
+                    still.add(member)
+                else:
+                    signal_member(member, signal.SIGSTOP)
+            if not still.issuperset(members):
+                time.sleep(_FREEZE_PAUSE)
 
     def is_ending(self) -> bool:
         """Whether any of those that were asked to end, but for the main process, still runs."""
@@ -74,3 +119,8 @@ class Spawned:
             signal_member(member, signal.SIGKILL)
         reap(self.pidfd)
         os.close(self.pidfd)
+
+
+def _signal(members: Iterable[Member], number: int) -> None:
+    for member in members:
+        signal_member(member, number)

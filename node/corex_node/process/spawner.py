@@ -19,6 +19,7 @@ import socket
 import sys
 import time
 from collections import deque
+from functools import partial
 
 import prctl
 
@@ -46,9 +47,9 @@ from corex_node.process.packets import (
     send_packet,
 )
 from corex_node.process.program import JOB_MARK, inherited_environment
-from corex_node.process.spawn import Streams, spawn
+from corex_node.process.spawn import Streams, settle_directory, spawn
 from corex_node.process.spawned import Spawned
-from corex_node.process.stop import kill_group
+from corex_node.process.stop import kill_group, signal_process
 from corex_node.process.tree import start_of, ticks_now
 from corex_shared.errors import CommandError
 
@@ -80,6 +81,7 @@ class Spawner:
         self._events: list[Event] = []
         self._ending: dict[int, float] = {}  # child → until when its tree may end by itself
         self._dropped: set[int] = set()  # children that were ended before they were started
+        self._undying: set[int] = set()  # orphans that were killed, given up, and are still there
         self._waits_to_send = False
         self._next_sweep = 0.0
         self._sweeps = 0  # looks for orphans that are still to come
@@ -139,9 +141,9 @@ class Spawner:
             pid = spawn(request.spec, self._environment, streams)
             pidfd = _open_pidfd(pid)
         except CommandError as error:
-            self._events.append(Failed(request.child, error.code, str(error)))
+            self._events.append(Failed(request.child, error.code, _as_text(error)))
         except OSError as error:
-            self._events.append(Failed(request.child, 500, str(error)))
+            self._events.append(Failed(request.child, 500, _as_text(error)))
         else:
             job = (request.spec.marks or {}).get(JOB_MARK)
             has_group = request.spec.own_group
@@ -158,7 +160,7 @@ class Spawner:
         child = self._children.get(request.child)
         if child is not None:
             if isinstance(request, Stop):
-                child.signal_all(request.signal, self._orphans_of(child))
+                child.signal_all(request.signal, partial(self._orphans_of, child))
             else:
                 child.signal(request.signal)
             return
@@ -211,8 +213,9 @@ class Spawner:
             self._ending.pop(child.number, None)
             child.end()
             del self._by_pid[child.pid]
-        survivors = end_orphans(self._by_pid, self._is_over)
-        self._events += [Ended(child.number, survivors) for child in gone]
+        survivors = end_orphans(self._by_pid.keys() | self._undying, self._is_over)
+        self._undying |= survivors
+        self._events += [Ended(child.number, len(survivors)) for child in gone]
         self._events += [Ended(number, 0) for number in self._dropped.intersection(numbers)]
         self._dropped.difference_update(numbers)
 
@@ -246,6 +249,7 @@ class Spawner:
         left = {pid for pid in children().difference(self._by_pid) if not reap_child(pid)}
         over = {pid for pid in left if self._is_over(pid)}
         left -= over - end_children(over)
+        self._undying &= left
         self._sweeps = _LAST_SWEEPS if left else max(0, self._sweeps - 1)
 
     def _end_everything(self) -> None:
@@ -285,8 +289,14 @@ def _open_pidfd(pid: int) -> int:
         return os.pidfd_open(pid)
     except OSError:
         kill_group(pid)
+        signal_process(pid, signal.SIGKILL)  # it may lead no group
         os.waitpid(pid, 0)
         raise
+
+
+def _as_text(error: Exception) -> str:
+    """Tell an error; a path in it may be no text."""
+    return str(error).encode("utf-8", "replace").decode()
 
 
 def _settle_signals() -> None:
@@ -311,6 +321,7 @@ def main() -> None:
     prctl.set_name("corex-spawner")
     prctl.set_child_subreaper(True)
     _settle_signals()
+    settle_directory()
     gc.disable()  # nothing here makes cycles
     group = join_cgroup()
     with socket.socket(fileno=int(sys.argv[1])) as sock:

@@ -1,4 +1,8 @@
-"""Signals to a process and all of its session's first group."""
+"""Signals to a process and all of its session's first group.
+
+A program that has become another user cannot be signalled by an agent that is not root: then
+nothing is done, and what of it survives is counted.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ def signal_group(pid: int, number: int) -> bool:
     Returns:
         Whether there was anything to send it to.
     """
-    with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
         return True
     return False
@@ -24,7 +28,7 @@ def signal_group(pid: int, number: int) -> bool:
 
 def signal_process(pid: int, number: int) -> bool:
     """Send a signal to a child only, which is not reaped while this is called; see above."""
-    with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
         return True
     return False

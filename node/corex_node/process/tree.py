@@ -15,8 +15,11 @@ from contextlib import suppress
 from typing import NamedTuple
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_START_FIELD = 19  # of those after the name, which is the 2nd of all
-_ENDED = (b"Z", b"X")
+# Fields of /proc/PID/stat after the name, which is the 2nd of all.
+_STATE_FIELD = 0
+_START_FIELD = 19
+_ENDED = frozenset({b"Z", b"X"})
+_STILL = _ENDED | {b"T", b"t"}
 
 
 class Member(NamedTuple):
@@ -33,20 +36,38 @@ def ticks_now() -> int:
 
 def start_of(pid: int) -> int | None:
     """When a process began, in clock ticks from the boot; None when it is gone."""
-    fields = _fields(pid)
+    fields = _stat(pid)
     return int(fields[_START_FIELD]) if fields else None
+
+
+def member_of(pid: int) -> Member | None:
+    """Who has a number now; None when nobody has."""
+    started = start_of(pid)
+    return None if started is None else Member(pid, started)
 
 
 def lives(member: Member) -> bool:
     """Whether a process runs, and is still the same; one that waits to be reaped does not."""
-    fields = _fields(member.pid)
-    return bool(fields) and int(fields[_START_FIELD]) == member.started and fields[0] not in _ENDED
+    fields = _stat(member.pid)
+    return bool(fields) and _is(member, fields) and fields[_STATE_FIELD] not in _ENDED
 
 
-def _fields(pid: int) -> list[bytes]:
-    """Fields of /proc/PID/stat after the name; none when the process is gone."""
-    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
-        return file.read().rpartition(b")")[2].split()
+def is_still(member: Member) -> bool:
+    """Whether a process does nothing by itself: it is stopped, or it has ended."""
+    fields = _stat(member.pid)
+    return not fields or not _is(member, fields) or fields[_STATE_FIELD] in _STILL
+
+
+def _is(member: Member, fields: list[bytes]) -> bool:
+    return int(fields[_START_FIELD]) == member.started
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Read what the kernel tells of a process, without number and name; nothing when it is gone."""
+    with suppress(OSError), open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+        fields = (file.read() or b"").rpartition(b")")[2].split()
+        if len(fields) > _START_FIELD:
+            return fields
     return []
 
 
@@ -60,18 +81,18 @@ def children_of(pid: int) -> set[int]:
     return found
 
 
-def descendants(roots: Iterable[int]) -> set[Member]:
-    """List everything beneath some processes, without these themselves."""
-    found: set[Member] = set()
-    seen = set(roots)
-    unseen = list(seen)
-    while unseen:
-        for pid in children_of(unseen.pop()) - seen:
-            seen.add(pid)
-            unseen.append(pid)
-            started = start_of(pid)
-            if started is not None:
-                found.add(Member(pid, started))
+def descendants(roots: Iterable[int]) -> list[Member]:
+    """List everything beneath some processes, without these; parents before their children."""
+    found: list[Member] = []
+    unseen = list(roots)
+    seen = set(unseen)
+    for pid in unseen:  # which grows meanwhile
+        for child in children_of(pid) - seen:
+            seen.add(child)
+            unseen.append(child)
+            member = member_of(child)
+            if member is not None:
+                found.append(member)
     return found
 
 
@@ -94,4 +115,11 @@ def group_of(pid: int) -> int:
     """Process group of a process; 0 when it is gone."""
     with suppress(ProcessLookupError):
         return os.getpgid(pid)
+    return 0
+
+
+def session_of(pid: int) -> int:
+    """Session of a process; 0 when it is gone."""
+    with suppress(ProcessLookupError):
+        return os.getsid(pid)
     return 0

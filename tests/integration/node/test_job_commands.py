@@ -28,6 +28,8 @@ def test_list_shows_what_runs_and_what_waits(wire: Wire) -> None:
     wire.wait_stage(running, "running")
     waiting = wire.script("true", queue=queue)
     wire.wait_stage(waiting, "waiting")
+    # Its stage is written before it has a process.
+    eventually(lambda: _answer(wire, "job.list", id=running)[0]["pid"], "its process")
     listed = {entry["cmd"]["id"]: entry for entry in _answer(wire, "job.list")}
     assert listed[running]["stage"] == "running"
     assert listed[running]["pid"] > 0

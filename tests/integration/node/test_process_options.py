@@ -172,9 +172,17 @@ def test_options_go_together(wire: Wire, tmp_path: Path) -> None:
         ({"unprivileged": False}, 400, "unprivileged"),
         ({"own_group": False}, 400, "own_group"),
         ({"name": "no-such-program", "nice": 1}, 404, "name"),
-        ({"name": "/etc/passwd", "nice": 1}, 403, "/etc/passwd"),
+        ({"name": "/etc/passwd", "nice": 1}, 403, "name"),
+        ({"name": "/etc/passwd"}, 403, "name"),
         ({"dir": "/no-such-place", "nice": 1}, 404, "dir"),
         ({"dir": "/etc/passwd", "nice": 1}, 400, "dir"),
+        ({"dir": "/etc/passwd/x"}, 400, "dir"),
+        ({"dir": "x" * 5000}, 400, "dir"),
+        ({"dir": "x" * 5000, "nice": 1}, 400, "dir"),
+        ({"dir": ""}, 404, "dir"),
+        ({"rlimits": {"nofile": 2**40}}, 403, "rlimits.nofile"),
+        ({"args": ["-c", "x" * 200_000]}, 400, "args"),
+        ({"args": ["-c", "x" * 200_000], "nice": 1}, 400, "args"),
     ],
 )
 def test_a_wrong_value_starts_nothing(
@@ -188,10 +196,21 @@ def test_a_wrong_value_starts_nothing(
     assert not told.exists()
 
 
+def _open_to_all(folder: Path) -> None:
+    for parent in folder.parents:
+        if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    folder.chmod(0o755)
+
+
 @as_root
 @pytest.mark.parametrize(
     "options, named",
-    [({"dir": "closed"}, "dir"), ({"name": "closed/tool"}, "closed/tool")],
+    [
+        ({"dir": "closed"}, "dir"),
+        ({"dir": "closed/within"}, "dir"),
+        ({"name": "closed/tool"}, "closed/tool"),
+    ],
 )
 def test_what_a_user_may_not_reach(
     wire: Wire, tmp_path: Path, options: dict[str, str], named: str
@@ -199,17 +218,62 @@ def test_what_a_user_may_not_reach(
     """A directory or a program of somebody else is a 403, though the agent itself may."""
     closed = tmp_path / "closed"
     closed.mkdir(0o700)
+    closed.joinpath("within").mkdir()
     tool = closed / "tool"
     tool.write_text("#!/bin/sh\n")
     tool.chmod(0o755)
-    for parent in tmp_path.parents:
-        if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o011)
-    tmp_path.chmod(0o755)
+    _open_to_all(tmp_path)
     asked = {key: str(tmp_path / value) for key, value in options.items()}
     result = _run(wire, "true", user="nobody", **asked)
     assert (result["state"], result["code"]) == ("ERROR", 403), result
     assert named in json.loads(result["data"])
+
+
+@as_root
+def test_a_program_is_looked_up_as_its_user(wire: Wire, tmp_path: Path) -> None:
+    """The first of that name that the user may run; if there is none, a 403."""
+    _open_to_all(tmp_path)
+    roots, users = tmp_path / "roots", tmp_path / "users"
+    for folder, mode in ((roots, 0o700), (users, 0o755)):
+        folder.mkdir()
+        folder.joinpath("tool").write_text(f"#!/bin/sh\necho {folder.name}\n")
+        folder.joinpath("tool").chmod(mode)
+    both = {"PATH": f"{roots}:{users}:/bin"}
+    arguments = {"name": "tool", "user": "nobody", "env": both}
+    result = wire.result(wire.push("core.system", arguments))
+    assert result["streams"][0] == "users\n", result
+    arguments["env"] = {"PATH": str(roots)}
+    result = wire.result(wire.push("core.system", arguments))
+    assert (result["state"], result["code"]) == ("ERROR", 403)
+    assert json.loads(result["data"]).startswith("name: ")
+
+
+@as_root
+def test_a_user_may_open_its_own_streams(wire: Wire) -> None:
+    """Programs that write to /dev/stdout and /dev/stderr by name work as another user too."""
+    script = "cat /dev/stdin > /dev/stdout; echo err > /dev/stderr"
+    result = _run(wire, script, user="nobody", stdin="in")
+    assert (result["state"], result["streams"]) == ("SUCCESS", ["in", "err\n"])
+
+
+@as_root
+def test_a_number_without_a_name_has_no_home(wire: Wire) -> None:
+    """It gets nothing that is the agent's user's."""
+    told = _out(wire, 'echo "$HOME:$USER:$LOGNAME:$SHELL"', user="54321", group="54322")
+    assert told == "/:::\n"
+
+
+def test_the_agents_own_user_takes_no_privilege(wire: Wire) -> None:
+    """Whoever an agent is, its programs may be asked to run as that."""
+    own = pwd.getpwuid(os.geteuid()).pw_name
+    assert _out(wire, "id -u", user=own) == f"{os.geteuid()}\n"
+
+
+@pytest.mark.parametrize("name", ["as", "data", "stack"])
+def test_a_limit_may_be_less_than_the_agent_needs(wire: Wire, name: str) -> None:
+    """What is little for an interpreter is enough for a small program."""
+    job = wire.push("core.system", {"name": "true", "rlimits": {name: 6 * 1024 * 1024}})
+    assert wire.result(job)["state"] == "SUCCESS"
 
 
 @as_root

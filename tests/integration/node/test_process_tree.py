@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -58,7 +60,7 @@ def test_a_tree_whose_time_is_up(wire: Wire) -> None:
 def test_term_reaches_those_in_other_sessions(wire: Wire, tmp_path: Path) -> None:
     """Each part of the tree is asked to end, and has the grace to clean up."""
     told = tmp_path / "told"
-    polite = f'trap "echo $0 >> {told}; exit" TERM; echo up >> {told}.up; sleep 300 & wait'
+    polite = f'trap "echo $0 >> {told}; exit" TERM; sleep 300 & echo up >> {told}.up; wait'
     script = f"""
 trap 'wait; exit 0' TERM
 setsid sh -c '{polite}' session &
@@ -74,6 +76,36 @@ sleep 300 & wait
     result = wire.result(job)
     assert (result["state"], result["survivors"]) == ("KILLED", 0)
     assert sorted(told.read_text().split()) == ["daemon", "group", "session"]
+
+
+def test_the_grace_is_for_all_of_a_job(wire: Wire, tmp_path: Path) -> None:
+    """The main process ends by TERM at once; one that cleans up has its grace all the same."""
+    told = tmp_path / "told"
+    cleans = (
+        f'trap "sleep 0.4; echo clean > {told}; exit" TERM; echo $$; while :; do sleep 0.02; done'
+    )
+    job = wire.script(f"setsid sh -c '{cleans}' & exec sleep 300", stream=True, grace=20)
+    _ready(wire, job, 2)
+    wire.push("job.kill", {"id": job}, control=True)
+    result = wire.result(job)
+    assert (result["state"], result["signal"], result["survivors"]) == ("KILLED", 15, 0)
+    assert told.read_text() == "clean\n"
+    assert 400 <= result["time"] < 15_000
+
+
+def test_kill_ends_the_grace_of_those_that_are_left(wire: Wire) -> None:
+    """The main process has ended by TERM; the others do not hold up a kill that follows."""
+    holds = "trap '' TERM; echo $$; while :; do sleep 0.02; done"
+    job = wire.script(f'setsid sh -c "{holds}" & exec sleep 300', stream=True, grace=60)
+    _ready(wire, job, 2)
+    [main] = [process for process in marked_with([job]) if process.cmdline() == ["sleep", "300"]]
+    wire.push("job.kill", {"id": job}, control=True)
+    eventually(lambda: is_gone(main), "the main process has ended")
+    assert "state" not in wire.state(job)
+    wire.push("job.kill", {"id": job, "signal": 9}, control=True)
+    result = wire.result(job)
+    assert (result["state"], result["survivors"]) == ("KILLED", 0)
+    assert marked_with([job]) == []
 
 
 def test_another_signal_goes_to_the_group_only(wire: Wire, tmp_path: Path) -> None:
@@ -132,6 +164,38 @@ def test_a_storm_of_forks(wire: Wire) -> None:
     result = wire.result(job)
     assert (result["state"], result["survivors"]) == ("KILLED", 0)
     assert marked_with([job]) == []
+
+
+def test_a_hidden_storm_while_older_jobs_run(wire: Wire) -> None:
+    """What is born without a mark while a job is killed is known as its own, and ended with it."""
+    older = [wire.script("echo up; sleep 300", stream=True) for _ in range(4)]
+    for job in older:
+        _ready(wire, job)
+    name = f"hidden-{wire.new_id()}"
+    program = ["import os, time, sys", "print(1, flush=True)"]
+    program += ["while True:", "  if not os.fork():", "    os.setsid()"]
+    program += [f"    os.execve('/bin/sleep', ['{name}', '300'], {{}})", "  time.sleep(0.001)"]
+    arguments = {"name": sys.executable, "args": ["-ISc", "\n".join(program)]}
+    job = wire.push("core.system", arguments, stream=True)
+    eventually(lambda: len(_called(name)) > 20, "the storm")
+    wire.push("job.kill", {"id": job, "signal": 9}, control=True)
+    assert wire.result(job)["survivors"] == 0
+    left = _called(name)
+    for process in left:
+        process.kill()
+    for each in older:
+        wire.push("job.kill", {"id": each, "signal": 9}, control=True)
+    wire.results(older)
+    assert left == []
+
+
+def _called(name: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cmdline()[:1] == [name] and not is_gone(process):
+                found.append(process)
+    return found
 
 
 def test_the_main_process_is_killed_by_somebody_else(wire: Wire) -> None:

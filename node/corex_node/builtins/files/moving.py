@@ -32,8 +32,8 @@ def move(path: str, destination: str, stopped: Stopped) -> None:
         ConflictError: the destination is a directory that is not empty.
         ForbiddenError: it may not be moved; or, to another file system, there are mount points in
             it.
-        CommandError: it cannot be moved; both paths are as they were, but for what the removal had
-            reached.
+        CommandError: it cannot be moved. Both paths are as they were until it has taken its place;
+            what can fail after that is to remove it where it was.
     """
     with refusing("path", path):
         os.lstat(path)
