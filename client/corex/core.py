@@ -89,15 +89,26 @@ class Patience:
             WaitTimeout: no time is left for one.
         """
         self._error = error
+        return self.again(error)
+
+    def again(self, cause: Exception | None = None) -> Sleep:
+        """Have something tried again.
+
+        Returns:
+            The pause to make before; each is longer than the last one until something succeeds.
+
+        Raises:
+            WaitTimeout: no time is left for it.
+        """
         left = self.left
         if left <= 0:
-            raise self.timeout() from error
+            raise self.timeout() from cause
         pause = min(self._backoff, left)
         self._backoff = min(self._backoff * 2, _LAST_BACKOFF)
         return Sleep(pause)
 
     def succeeded(self) -> None:
-        """Take note that Redis answers (again)."""
+        """Take note that Redis answers (again), or that what was tried has succeeded."""
         self._error = None
         self._backoff = _FIRST_BACKOFF
 

@@ -3,12 +3,12 @@
 Every operation of the client is a *plan*: a generator that yields effects and is sent what came
 of them. It reads no clock and opens no connection by itself, so one plan serves the blocking and
 the asyncio client, and a test drives it by hand. `corex.transport` holds the two drivers. An
-effect that fails with a `StoreError` is raised inside the plan, at its `yield`.
+effect that fails with a `StoreError` or an `OSError` is raised inside the plan, at its `yield`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias, TypeVar
@@ -74,13 +74,23 @@ class Sleep:
 
 
 @dataclass(frozen=True, slots=True)
+class Do:
+    """Call a function that may block: one that reads or writes a local file. Sent: its answer.
+
+    The asyncio client calls it in a thread.
+    """
+
+    function: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Emit:
     """Hand an item to whoever iterates over the plan. Sent: None."""
 
     item: Any
 
 
-Effect: TypeAlias = Run | Block | ReadInbox | Subscribe | Listen | Sleep | Emit
+Effect: TypeAlias = Run | Block | ReadInbox | Subscribe | Listen | Sleep | Do | Emit
 Plan: TypeAlias = Generator[Effect, Any, T]
 """An operation whose final value is a T."""
 

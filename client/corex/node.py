@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from corex.core import WAIT_TIMEOUT
-from corex.nodes import node_info
+from corex.nodes import read_node
 from corex.options import (
     CommandOptions,
     SystemOptions,
@@ -21,6 +21,12 @@ from corex_shared.models import Command, NodeInfo
 if TYPE_CHECKING:
     from corex.aio import AsyncClient
     from corex.job import AsyncJob, Job
+    from corex.namespaces.files import AsyncFiles, Files
+    from corex.namespaces.info import AsyncInfo, Info
+    from corex.namespaces.jobs import AsyncJobs, Jobs
+    from corex.namespaces.processes import AsyncProcesses, Processes
+    from corex.namespaces.queues import AsyncQueues, Queues
+    from corex.namespaces.stats import AsyncStats, Stats
     from corex.sync import Client
 
 PING_TIMEOUT = 10.0
@@ -28,6 +34,8 @@ PING_TIMEOUT = 10.0
 
 class Node:
     """One node of a `Client`; made without asking whether it exists.
+
+    What it has is grouped: `jobs`, `queues`, `processes`, `fs`, `info`, `stats`.
 
     Options of every command (`id`, `queue`, `max_time`, `stream`, `tags` …) are described at
     `corex.options.CommandOptions`, those of a process at `corex.options.ProcessOptions`.
@@ -131,13 +139,55 @@ class Node:
         job = self.submit(command, arguments, control=control, **options)
         return answer(job.wait(timeout))
 
-    def info(self) -> NodeInfo:
+    def presence(self) -> NodeInfo:
         """Read what the node's heartbeat says.
 
         Raises:
             NoSuchNodeError: it was never seen.
         """
-        return self._client.perform(node_info(self._client.core, self.id))
+        return self._client.perform(read_node(self._client.core, self.id))
+
+    @property
+    def jobs(self) -> Jobs:
+        """The jobs that it has not finished."""
+        from corex.namespaces.jobs import Jobs
+
+        return Jobs(self._client, self.id)
+
+    @property
+    def queues(self) -> Queues:
+        """Its named queues."""
+        from corex.namespaces.queues import Queues
+
+        return Queues(self._client, self.id)
+
+    @property
+    def processes(self) -> Processes:
+        """All processes of its machine."""
+        from corex.namespaces.processes import Processes
+
+        return Processes(self._client, self.id)
+
+    @property
+    def fs(self) -> Files:
+        """Its files."""
+        from corex.namespaces.files import Files
+
+        return Files(self._client, self.id)
+
+    @property
+    def info(self) -> Info:
+        """What its machine is."""
+        from corex.namespaces.info import Info
+
+        return Info(self._client, self.id)
+
+    @property
+    def stats(self) -> Stats:
+        """What it and its jobs were measured at."""
+        from corex.namespaces.stats import Stats
+
+        return Stats(self._client, self.id)
 
     def __repr__(self) -> str:
         return f"<Node {self.id}>"
@@ -226,13 +276,55 @@ class AsyncNode:
         job = await self.submit(command, arguments, control=control, **options)
         return answer(await job.wait(timeout))
 
-    async def info(self) -> NodeInfo:
+    async def presence(self) -> NodeInfo:
         """Read what the node's heartbeat says.
 
         Raises:
             NoSuchNodeError: it was never seen.
         """
-        return await self._client.perform(node_info(self._client.core, self.id))
+        return await self._client.perform(read_node(self._client.core, self.id))
+
+    @property
+    def jobs(self) -> AsyncJobs:
+        """The jobs that it has not finished."""
+        from corex.namespaces.jobs import AsyncJobs
+
+        return AsyncJobs(self._client, self.id)
+
+    @property
+    def queues(self) -> AsyncQueues:
+        """Its named queues."""
+        from corex.namespaces.queues import AsyncQueues
+
+        return AsyncQueues(self._client, self.id)
+
+    @property
+    def processes(self) -> AsyncProcesses:
+        """All processes of its machine."""
+        from corex.namespaces.processes import AsyncProcesses
+
+        return AsyncProcesses(self._client, self.id)
+
+    @property
+    def fs(self) -> AsyncFiles:
+        """Its files."""
+        from corex.namespaces.files import AsyncFiles
+
+        return AsyncFiles(self._client, self.id)
+
+    @property
+    def info(self) -> AsyncInfo:
+        """What its machine is."""
+        from corex.namespaces.info import AsyncInfo
+
+        return AsyncInfo(self._client, self.id)
+
+    @property
+    def stats(self) -> AsyncStats:
+        """What it and its jobs were measured at."""
+        from corex.namespaces.stats import AsyncStats
+
+        return AsyncStats(self._client, self.id)
 
     def __repr__(self) -> str:
         return f"<AsyncNode {self.id}>"

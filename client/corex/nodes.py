@@ -31,7 +31,7 @@ def list_nodes(core: Core) -> Plan[list[NodeInfo]]:
     return nodes
 
 
-def node_info(core: Core, node: str) -> Plan[NodeInfo]:
+def read_node(core: Core, node: str) -> Plan[NodeInfo]:
     """Read what is known of one node.
 
     Raises:

@@ -57,6 +57,11 @@ class Client:
         """The client's ID: where its results are announced."""
         return self.core.client_id
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._transport.closed
+
     def node(self, node: str) -> Node:
         """Take a node in hand; whether it exists is not asked.
 

@@ -14,6 +14,7 @@
     │   ├── LeaseHeldError             another agent serves the node
     │   └── LeaseLostError             this agent no longer does
     ├── WaitTimeout                    a bounded wait ended; says what it waited for
+    ├── TransferError                  a file that could not be copied (corex.transfer)
     ├── JobFailed                      a result that is not SUCCESS, raised by `check`
     ├── NoSuchNodeError                no node fits the target
     └── CommandError                   a command's own error, with the code of its result

@@ -57,7 +57,7 @@ def _measure_once() -> _Sizes:
     with bench_node(_SETTINGS) as bench, Client(bench.server.url, namespace=NAMESPACE) as client:
         node = client.node(NODE)
         node.system("true").wait(_PATIENCE).check()  # all that it needs is loaded now
-        agent = psutil.Process(node.info().pid)
+        agent = psutil.Process(node.presence().pid)
         processes = [agent, *agent.children(recursive=True)]
         resident = agent.memory_info().rss
         proportional = sum(process.memory_full_info().pss for process in processes)
@@ -69,7 +69,9 @@ def _measure_once() -> _Sizes:
             lambda: len(agent.children(recursive=True)) == wanted, "all sleep", seconds=_PATIENCE
         )
         # … and all that was to be written of them is written.
-        eventually(lambda: node.info().running == JOBS, "its heartbeat says so", seconds=_PATIENCE)
+        eventually(
+            lambda: node.presence().running == JOBS, "its heartbeat says so", seconds=_PATIENCE
+        )
         each_job = (_resident(processes) - idle) / JOBS
         return _Sizes(resident / 1e6, proportional / 1e6, each_job / 1e3)
 

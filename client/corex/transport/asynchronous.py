@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from corex.core import SLICE, Core
 from corex.effects import (
     Block,
+    Do,
     Effect,
     Emit,
     Listen,
@@ -39,6 +40,10 @@ class AsyncTransport:
 
     Tasks: keep the connections (for commands, for blocking commands, one for each subscription);
     read the inbox in one task for all coroutines that wait.
+
+    Attributes:
+        endpoint: where Redis is.
+        closed: whether it was closed.
     """
 
     def __init__(self, url: str, core: Core) -> None:
@@ -53,7 +58,7 @@ class AsyncTransport:
         self._commands = asyncio.Semaphore(COMMANDS)
         self._blocks = asyncio.Semaphore(BLOCKS)
         self._inbox = _Inbox(self, core)
-        self._closed = False
+        self.closed = False
 
     async def perform(self, plan: Plan[T]) -> T:
         """Run a plan that emits nothing to its end.
@@ -90,7 +95,7 @@ class AsyncTransport:
 
     async def close(self) -> None:
         """Close all connections; plans under way fail."""
-        self._closed = True
+        self.closed = True
         await self._inbox.close()
         with translated():
             await self._command.aclose()
@@ -129,11 +134,13 @@ class AsyncTransport:
                     return (await self.run_blocking([call]))[0]
             case Sleep(seconds):
                 return await asyncio.sleep(seconds)
+            case Do(function):
+                return await asyncio.to_thread(function)
             case _:
                 raise TypeError(f"no such effect: {effect!r}")
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self.closed:
             raise RuntimeError("the client is closed")
 
 
@@ -166,7 +173,7 @@ class _Run:
             _Done: the plan is done; holds its value.
         """
         reply: Any = None
-        error: StoreError | None = None
+        error: Exception | None = None
         while True:
             try:
                 effect = advance(self._plan, reply, error)
@@ -178,7 +185,7 @@ class _Run:
             cancelled = _cancellations()
             try:
                 reply = await self._perform(effect)
-            except StoreError as failure:
+            except (StoreError, OSError) as failure:
                 error = failure
             if _cancellations() > cancelled:  # redis-py lost it: see corex_shared.endings
                 raise asyncio.CancelledError

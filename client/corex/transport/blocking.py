@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from corex.core import SLICE, Core
 from corex.effects import (
     Block,
+    Do,
     Effect,
     Emit,
     Listen,
@@ -41,6 +42,10 @@ class SyncTransport:
 
     Tasks: keep the connections (for commands, for blocking commands, one for each subscription);
     let one thread at a time read the inbox, for all that wait.
+
+    Attributes:
+        endpoint: where Redis is.
+        closed: whether it was closed.
     """
 
     def __init__(self, url: str, core: Core) -> None:
@@ -55,7 +60,7 @@ class SyncTransport:
         self._commands = threading.BoundedSemaphore(COMMANDS)
         self._blocks = threading.BoundedSemaphore(BLOCKS)
         self._inbox = _Inbox(self, core)
-        self._closed = False
+        self.closed = False
 
     def perform(self, plan: Plan[T]) -> T:
         """Run a plan that emits nothing to its end.
@@ -92,7 +97,7 @@ class SyncTransport:
 
     def close(self) -> None:
         """Close all connections; plans under way fail."""
-        self._closed = True
+        self.closed = True
         with translated():
             self._command.close()
             self._blocking.close()
@@ -132,11 +137,13 @@ class SyncTransport:
                     self._blocks.release()
             case Sleep(seconds):
                 return time.sleep(seconds)
+            case Do(function):
+                return function()
             case _:
                 raise TypeError(f"no such effect: {effect!r}")
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self.closed:
             raise RuntimeError("the client is closed")
 
 
@@ -155,7 +162,7 @@ class _Run:
             StopIteration: the plan is done; holds its value.
         """
         reply: Any = None
-        error: StoreError | None = None
+        error: Exception | None = None
         while True:
             effect = advance(self._plan, reply, error)
             if isinstance(effect, Emit):
@@ -163,7 +170,7 @@ class _Run:
             reply = error = None
             try:
                 reply = self._perform(effect)
-            except StoreError as failure:
+            except (StoreError, OSError) as failure:
                 error = failure
 
     def _perform(self, effect: Effect) -> Any:

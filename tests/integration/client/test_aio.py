@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from pathlib import Path
 
 import pytest
 import redis
 
 from corex import AsyncClient, Command, JobFailed, JobState, WaitTimeout
+from corex.effects import Do, Plan
 from corex_shared.keys import Keys
 from tests.helpers.eventually import eventually_async
 from tests.integration.client.hand import HandNode
@@ -150,7 +153,7 @@ async def test_nodes_and_kill(acx: AsyncClient, hand: HandNode) -> None:
     """The same operations as the blocking client's."""
     hand.announce()
     assert [node.id for node in await acx.nodes()] == ["h1"]
-    assert (await acx.node("h1").info()).alive
+    assert (await acx.node("h1").presence()).alive
     job = await acx.node("h1").bash("x")
     assert (await job.state()).stage == "queued"
     assert await job.kill()
@@ -175,3 +178,17 @@ async def test_closing_while_somebody_waits(redis_url: str, namespace: str) -> N
     await client.close()
     with pytest.raises(RuntimeError, match="closed"):
         await asyncio.wait_for(wait, 10)
+
+
+async def test_local_files_are_worked_with_in_a_thread(acx: AsyncClient) -> None:
+    """What blocks does not hold the event loop up, and its errors are the plan's."""
+
+    def plan() -> Plan[int]:
+        try:
+            yield Do(Path("/no/such/file").read_bytes)
+        except FileNotFoundError:
+            ident: int = yield Do(threading.get_ident)
+            return ident
+        raise AssertionError
+
+    assert await acx.perform(plan()) != threading.get_ident()

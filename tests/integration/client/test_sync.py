@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from corex import (
     NoSuchNodeError,
     WaitTimeout,
 )
+from corex.effects import Do, Plan
 from corex_shared.keys import Keys
 from tests.helpers.eventually import eventually
 from tests.integration.client.hand import HandNode, meanwhile
@@ -229,9 +231,9 @@ def test_nodes(cx: Client, hand: HandNode, keys: Keys) -> None:
     dead, alive = cx.nodes()
     assert (dead.id, dead.alive, dead.last_seen) == ("dead", False, 5)
     assert (alive.id, alive.alive, alive.slots) == ("h1", True, 9)
-    assert cx.node("h1").info().labels == {"zone": "eu"}
+    assert cx.node("h1").presence().labels == {"zone": "eu"}
     with pytest.raises(NoSuchNodeError):
-        cx.node("never").info()
+        cx.node("never").presence()
 
 
 def test_the_life_of_a_job(cx: Client, hand: HandNode) -> None:
@@ -301,3 +303,17 @@ def test_json_commands(redis_url: str, namespace: str, hand: HandNode, keys: Key
     payload = eventually(lambda: hand.redis.lindex(keys.commands("h1"), 0))
     assert payload.startswith(b"{")
     assert b'"stdin":"text"' in payload
+
+
+def test_local_files_are_worked_with_where_the_caller_is(cx: Client) -> None:
+    """No thread is needed, and errors are the plan's."""
+
+    def plan() -> Plan[int]:
+        try:
+            yield Do(Path("/no/such/file").read_bytes)
+        except FileNotFoundError:
+            ident: int = yield Do(threading.get_ident)
+            return ident
+        raise AssertionError
+
+    assert cx.perform(plan()) == threading.get_ident()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from corex.nodes import list_nodes, node_info, read_presence
+from corex.nodes import list_nodes, read_node, read_presence
 from corex_shared.errors import NoSuchNodeError
 from tests.unit.client.playing import make_core, play
 
@@ -68,6 +68,6 @@ def test_no_nodes() -> None:
 
 def test_one_node() -> None:
     """A node that was seen is described; one that never was is an error."""
-    assert play(node_info(make_core(), "n1"), [b"5", PRESENCE]).value.alive
+    assert play(read_node(make_core(), "n1"), [b"5", PRESENCE]).value.alive
     with pytest.raises(NoSuchNodeError, match="no such node: n1"):
-        play(node_info(make_core(), "n1"), [None, {}])
+        play(read_node(make_core(), "n1"), [None, {}])
