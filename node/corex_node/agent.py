@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import secrets
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 import structlog
 
 from corex_node.admission import Admission
+from corex_node.bounds import manager_limits, outbox_limits, raise_descriptor_limit
 from corex_node.builtins import Facilities, node_registry
 from corex_node.builtins.files.descriptors import DescriptorTable
 from corex_node.clock import ServerClock
@@ -21,12 +21,10 @@ from corex_node.feeds import Feeds
 from corex_node.intake import Intake
 from corex_node.lease_store import NodeLeaseStore
 from corex_node.leases import Heartbeat, Identity, Load
-from corex_node.manager.limits import Limits
 from corex_node.manager.manager import ProcessManager
 from corex_node.manager.registry import Registry
-from corex_node.manager.restarts import Backoff
 from corex_node.numbers import ClaimNumbers
-from corex_node.outbox import Outbox, OutboxLimits
+from corex_node.outbox import Outbox
 from corex_node.patience import until_available
 from corex_node.recovery import recover
 from corex_node.retreat import give_back_unstarted
@@ -51,8 +49,6 @@ _BUSY = 16
 """Running jobs from which on a node counts as busy: batches are worth a moment's wait."""
 _STEP = 5.0
 """Seconds for a step of the way down that needs Redis once."""
-_DESCRIPTORS_PER_JOB = 4
-_DESCRIPTORS_BESIDE = 128
 
 _log = structlog.get_logger()
 
@@ -89,7 +85,7 @@ class Agent:
         self._heartbeat = Heartbeat(
             self._lease_store, identity, self._clock, limits.lease, limits.heartbeat
         )
-        self._outbox = Outbox(self._store, self._node, self._outbox_limits())
+        self._outbox = Outbox(self._store, self._node, outbox_limits(config))
         node_levels = frozenset(config.logging.levels)
         self._feed_store = FeedStore(endpoint, keys, self._node)
         self._feeds = Feeds(self._feed_store, self._node, node_levels)
@@ -136,7 +132,7 @@ class Agent:
             LeaseLostError: another agent took the node over; all jobs of this one were killed.
             ConfigError: the server cannot be used.
         """
-        _raise_descriptor_limit(self._config)
+        raise_descriptor_limit(self._config)
         try:
             begun = await self._unless_stopped(self._begin())
             if begun is not None:
@@ -215,12 +211,6 @@ class Agent:
     def _lose_lease(self) -> None:
         self._lease_lost = True
         self._stopping.set()
-
-    def _outbox_limits(self) -> OutboxLimits:
-        limits = self._config.limits
-        return OutboxLimits(
-            limits.held_output, limits.flowing_output, limits.log, int(limits.retention * 1000)
-        )
 
     # -- service and its end ------------------------------------------------------------------
 
@@ -344,37 +334,3 @@ class Agent:
         await self._store.close()
         await self._feed_store.close()
         _log.info("node.stopped", node=self._node)
-
-
-def manager_limits(config: Config) -> Limits:
-    """Take the bounds of the process manager from the settings."""
-    limits = config.limits
-    backoff = Backoff(
-        limits.restart_first,
-        limits.restart_factor,
-        limits.restart_cap,
-        healthy=limits.restart_healthy,
-    )
-    return Limits(
-        max_jobs=config.main.max_jobs,
-        max_waiting=limits.waiting,
-        kept_output=limits.kept_output,
-        backlog=limits.backlog,
-        backlog_messages=limits.backlog_messages,
-        grace=limits.grace,
-        linger=limits.linger,
-        backoff=backoff,
-    )
-
-
-def _raise_descriptor_limit(config: Config) -> None:
-    """Allow as many descriptors as jobs and files may need, as far as the system lets us."""
-    needed = config.main.max_jobs * _DESCRIPTORS_PER_JOB + _DESCRIPTORS_BESIDE
-    needed += config.limits.open_files
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    unlimited = resource.RLIM_INFINITY
-    if soft != unlimited and soft < needed:
-        allowed = needed if hard == unlimited else min(needed, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-        if allowed < needed:
-            _log.warning("limits.descriptors", needed=needed, allowed=allowed)

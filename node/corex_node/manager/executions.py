@@ -18,7 +18,7 @@ from corex_node.manager.registry import Kind, Program
 from corex_node.process.child import Child
 from corex_node.process.exit_status import ExitStatus
 from corex_node.process.program import JOB_MARK, NODE_MARK
-from corex_node.process.spawner_pool import SpawnerPool
+from corex_node.process.spawner_pool import Spawners
 from corex_node.process.usage import Usage
 from corex_node.process.usage_meter import UsageMeter
 from corex_node.process.watcher import Watcher
@@ -48,7 +48,7 @@ class Surroundings:
 
     node: str
     watcher: Watcher
-    spawners: SpawnerPool
+    spawners: Spawners
     executor: Executor
     linger: float
     unprivileged: Callable[[], bool]

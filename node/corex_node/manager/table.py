@@ -35,7 +35,7 @@ from corex_node.manager.restarts import policy_of
 from corex_node.manager.results import result_of
 from corex_node.manager.runs import event_of, report_run
 from corex_node.manager.threads import DaemonThreads
-from corex_node.process.spawner_pool import SpawnerPool
+from corex_node.process.spawner_pool import SpawnerPool, Spawners
 from corex_node.process.watcher import Watcher
 from corex_shared.models import Command
 from corex_shared.states import JobState, Level, Stage
@@ -69,7 +69,7 @@ class JobTable(ABC):
         journal: Journal,
         clock: Clock,
         *,
-        spawners: SpawnerPool | None = None,
+        spawners: Spawners | None = None,
     ) -> None:
         """Begin with no job.
 
@@ -100,7 +100,7 @@ class JobTable(ABC):
         self.observers = Observers(self._observer_threads)
         self.output = OutputRelay(sink, limits, self.observers)
         self._watcher = Watcher(self._loop)
-        self._spawners = spawners or SpawnerPool(self._watcher, self._loop.call_soon)
+        self._spawners: Spawners = spawners or SpawnerPool(self._watcher, self._loop.call_soon)
         self._attempts = Attempts(self, self._surroundings, self.output, clock, self._concluded)
 
     def _surroundings(self, attempts: Attempts) -> Surroundings:

@@ -15,7 +15,7 @@ from typing import Protocol
 from corex_node.process.exit_status import ExitStatus
 from corex_node.process.pipes import Pipes
 from corex_node.process.program import ProgramSpec
-from corex_node.process.spawner_link import SpawnerLink
+from corex_node.process.spawner_link import Link
 from corex_node.process.watcher import WRITABLE, Watcher
 from corex_shared.errors import CommandError
 
@@ -65,9 +65,7 @@ class Child:
         "pid",
     )
 
-    def __init__(
-        self, watcher: Watcher, link: SpawnerLink, owner: ChildOwner, linger: float
-    ) -> None:
+    def __init__(self, watcher: Watcher, link: Link, owner: ChildOwner, linger: float) -> None:
         """Prepare a child; nothing runs yet.
 
         Args:

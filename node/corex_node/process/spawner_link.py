@@ -52,6 +52,22 @@ class SpawnedChild(Protocol):
         """Nothing of it is left, but for so many survivors."""
 
 
+class Link(Protocol):
+    """Starts, signals and ends children: a spawner, or its double in tests."""
+
+    def start(self, child: SpawnedChild, spec: ProgramSpec, fds: list[int], has_stdin: bool) -> int:
+        """Have a program started; returns the number by which the child is addressed."""
+
+    def signal(self, number: int, sig: int) -> None:
+        """Send a signal to a child's process group."""
+
+    def stop(self, number: int, sig: int) -> None:
+        """Send a signal to everything of a child, wherever it went."""
+
+    def end(self, number: int, patience: float = 0.0) -> None:
+        """Have what is left of an exited child ended, within so many seconds if it was stopped."""
+
+
 class SpawnerLink:
     """One spawner."""
 

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Protocol
 
-from corex_node.process.spawner_link import SpawnerLink
+from corex_node.process.spawner_link import Link, SpawnerLink
 from corex_node.process.watcher import Watcher
 
 _MOST = 2
 """A start waits for the disk and the memory, not for the spawner: two keep both busy."""
+
+
+class Spawners(Protocol):
+    """Whatever starts the programs of a manager."""
+
+    def choose(self) -> Link:
+        """Choose a spawner for the next child."""
+
+    def pids(self) -> list[int]:
+        """Process IDs of the spawners."""
+
+    def close(self) -> None:
+        """Let all of them end, with what they started."""
 
 
 class SpawnerPool:

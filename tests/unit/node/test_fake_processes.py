@@ -37,7 +37,7 @@ async def manager(processes: FakeProcesses) -> AsyncIterator[ProcessManager]:
         outside,
         outside,
         outside,
-        spawners=processes,  # type: ignore[arg-type] # stands for a pool
+        spawners=processes,
     )
     before = set(os.listdir("/proc/self/fd"))
     yield made
