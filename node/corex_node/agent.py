@@ -276,7 +276,7 @@ class Agent:
 
         1. quiet: no command is claimed any more
         2. what was claimed and has not started goes back to its list
-        3. drain: running jobs may end by themselves
+        3. drain: running jobs may end by themselves; those between two runs are parted with
         4. the others are stopped
         5. all results are delivered, and what subscribers of the log have not got yet
         (6. the lease is given back: `_close`)
@@ -293,10 +293,24 @@ class Agent:
             _STEP,
             "give back",
         )
+        await self._bounded(self._manager.note_parked(), _STEP, "between runs")
+        self._leave_between_runs()
         await self._until(self._all_ended, limits.drain)
         await self._stop_jobs()
         await self._bounded(self._outbox.flushed(), limits.deliver, "deliver")
         await self._bounded(self._feeds.flushed(), _STEP, "log")
+
+    def _leave_between_runs(self) -> None:
+        """Part with jobs that wait for their next run: there is nothing to wait for.
+
+        Recurring ones stay claimed, for the node's next agent to go on with; others end with the
+        outcome of their last run.
+        """
+        for job in self._manager.between_runs():
+            if job.command.recurring_period:
+                self._manager.withdraw(job)
+            else:
+                self._manager.unschedule(job.id)
 
     async def _stop_jobs(self) -> None:
         """Stop all jobs with the grace that each has, as far as there is time for it."""

@@ -107,7 +107,13 @@ def configure(level: str, form: str, file: str | None = None) -> None:
         raise ConfigError("settings", "logging.file", f"it cannot be opened: {error}") from error
     on_terminal = file is None and sys.stderr.isatty()
     renderers: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=file is None)]
+        [
+            structlog.dev.ConsoleRenderer(
+                colors=file is None,
+                # rich's, which structlog prefers, shows local variables: what callers sent.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
         if form == "console" or (form == "auto" and on_terminal)
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

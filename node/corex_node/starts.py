@@ -1,4 +1,4 @@
-"""Remembers in Redis that jobs which waited run now, before they do."""
+"""Remembers in Redis that jobs which waited run now, before they do, and that they wait again."""
 
 from __future__ import annotations
 
@@ -26,11 +26,21 @@ class StartJournal:
         Raises:
             LeaseLostError: another agent serves the node; the jobs must not start.
         """
-        filings = [self._filing(job) for job in jobs if not job.entry.repeatable]
-        if not filings:
-            return
-        await until_available(lambda: self._store.mark(filings))
+        await self._mark(jobs, Stage.RUNNING)
 
-    def _filing(self, job: Job) -> Filing:
+    async def waiting(self, jobs: list[Job]) -> None:
+        """Return when it is written; waits for Redis as long as it takes.
+
+        Raises:
+            LeaseLostError: another agent serves the node.
+        """
+        await self._mark(jobs, Stage.WAITING)
+
+    async def _mark(self, jobs: list[Job], stage: Stage) -> None:
+        filings = [self._filing(job, stage) for job in jobs if not job.entry.repeatable]
+        if filings:
+            await until_available(lambda: self._store.mark(filings))
+
+    def _filing(self, job: Job, stage: Stage) -> Filing:
         ticket = cast("Ticket", job.origin)
-        return Filing(job.id, job.id, ticket.claim(self._node), Stage.RUNNING)
+        return Filing(job.id, job.id, ticket.claim(self._node), stage)

@@ -220,6 +220,9 @@ class FakeOutside:
     async def running(self, jobs: list[Job]) -> None:
         """Remember nothing."""
 
+    async def waiting(self, jobs: list[Job]) -> None:
+        """Remember nothing."""
+
     def now_ms(self) -> int:
         """This machine's time."""
         return time.time_ns() // 1_000_000

@@ -14,6 +14,8 @@ from corex_shared.errors import BadRequestError
 
 Number = Annotated[int, Meta(ge=0, le=2**32 - 2)]
 """Of a user or group; 2**32 - 1 means "leave as it is" to setresuid(2)."""
+_LONGEST_SCRIPT = 128 * 1024 - 1
+"""Bytes of one argument of a program, see execve(2)."""
 _NO_LIMIT = -1
 _OCTAL = re.compile(r"[0-7]{1,4}")
 _MOST = 2**63 - 1
@@ -65,6 +67,7 @@ def register(registry: Registry) -> None:
 
 def system(arguments: SystemArguments) -> Program:
     """Run a program."""
+    _check_text("name", arguments.name)
     spec = ProgramSpec(
         (arguments.name, *(arguments.args or ())),
         arguments.env,
@@ -78,7 +81,17 @@ def system(arguments: SystemArguments) -> Program:
 
 def bash(arguments: BashArguments) -> Program:
     """Run a script with `sh`."""
+    _check_text("script", arguments.script)
+    if len(arguments.script.encode("utf-8", "replace")) > _LONGEST_SCRIPT:
+        raise BadRequestError(
+            f"script: more than {_LONGEST_SCRIPT} bytes: feed it to `sh` by stdin"
+        )
     return Program(ProgramSpec(("sh", "-c", arguments.script)), stdin_of(arguments.stdin))
+
+
+def _check_text(name: str, text: str) -> None:
+    if "\0" in text:
+        raise BadRequestError(f"{name}: it holds a NUL")
 
 
 def _asks_more(arguments: SystemArguments) -> bool:

@@ -83,7 +83,7 @@ class Attempts:
             return
         job.attempts += 1
         job.signalled = 0
-        job.data, job.critical = ("", 0), ""
+        job.data, job.data_cut, job.critical = ("", 0), False, ""
         job.attempt_began = time.monotonic()
         if not job.started_ms:
             job.started_ms = now_ms

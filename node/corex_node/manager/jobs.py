@@ -49,9 +49,10 @@ class Output:
         written: bytes, of everything.
         tail: the last part of the output as such, without what is addressed to other levels.
         reader: of the running attempt's stream.
+        answering: whether more of a message of a result level is to come.
     """
 
-    __slots__ = ("level", "reader", "tail", "written")
+    __slots__ = ("answering", "level", "reader", "tail", "written")
 
     def __init__(self, level: Level, kept: int | None) -> None:
         """Keep the last `kept` bytes, or all."""
@@ -59,6 +60,7 @@ class Output:
         self.written = 0
         self.tail = Tail(sys.maxsize if kept is None else kept)
         self.reader: InBand | None = None
+        self.answering = False
 
 
 class Job:
@@ -73,6 +75,7 @@ class Job:
         "control",
         "critical",
         "data",
+        "data_cut",
         "delay_timers",
         "demand",
         "ended",
@@ -140,6 +143,7 @@ class Job:
         self.partial_timer: asyncio.TimerHandle | None = None
         self.delay_timers: list[asyncio.TimerHandle] | None = None  # of hooks
         self.data = ("", 0)  # last message of a result level, and the level
+        self.data_cut = False  # it was longer than a result holds
         self.critical = ""  # last message of level 9
         self.stdout: Output | None = None
         self.stderr: Output | None = None

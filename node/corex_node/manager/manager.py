@@ -27,7 +27,7 @@ from corex_node.manager.signatures import Passing
 from corex_node.manager.table import JobTable
 from corex_node.statistics.sample import format_sample, make_sample
 from corex_shared import codec
-from corex_shared.errors import ConflictError, NotFoundError
+from corex_shared.errors import BadRequestError, ConflictError, NotFoundError
 from corex_shared.identifiers import new_id
 from corex_shared.models import Command
 
@@ -105,8 +105,11 @@ class ProcessManager(JobTable):
 
         Raises:
             NotFoundError: there is no such command.
+            BadRequestError: it is a program, which answers nothing.
             JobFailed: it did not succeed.
         """
+        if self._entry(name, None).kind is Kind.PROGRAM:
+            raise BadRequestError(f"name: {name}: it is a program: see `system` and `start`")
         handle = self.start(Command(name, dict(arguments or {})))
         result = (await handle.wait()).check()
         return codec.decode_data(result.data)

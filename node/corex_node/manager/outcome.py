@@ -15,6 +15,9 @@ from corex_shared.states import (
     Level,
 )
 
+_LONGEST_REASON = 2000
+"""Characters of a reason: it may repeat what a caller sent."""
+
 
 class Outcome(Struct, frozen=True):
     """State and code of an attempt, with what it answered."""
@@ -35,12 +38,12 @@ def of_state(state: JobState, why: str = "") -> Outcome:
     """Make the outcome of a state that has one code only, with a reason for people."""
     if not why:
         return Outcome(state, CODES[state])
-    return Outcome(state, CODES[state], data=codec.encode_data(why), level=Level.JSON)
+    return Outcome(state, CODES[state], data=_reason(why), level=Level.JSON)
 
 
 def of_rejection(why: str) -> Outcome:
     """Make the outcome of a command that is not taken for what it says."""
-    return Outcome(JobState.REJECTED, 400, data=codec.encode_data(why), level=Level.JSON)
+    return Outcome(JobState.REJECTED, 400, data=_reason(why), level=Level.JSON)
 
 
 def of_exit(status: ExitStatus) -> Outcome:
@@ -67,4 +70,10 @@ def of_error(error: BaseException) -> Outcome:
         code, text = error.code, str(error)
     else:
         code, text = 500, f"{type(error).__name__}: {error}"
-    return Outcome(JobState.ERROR, code, data=codec.encode_data(text), level=Level.JSON)
+    return Outcome(JobState.ERROR, code, data=_reason(text), level=Level.JSON)
+
+
+def _reason(text: str) -> str:
+    if len(text) > _LONGEST_REASON:
+        text = text[:_LONGEST_REASON] + "…"
+    return codec.encode_data(text)

@@ -16,6 +16,9 @@ from corex_node.manager.ports import MessageSink, Statistics, Tap
 from corex_node.process.inband import InBand, Piece
 from corex_shared.states import RESULT_LEVELS, Level, Stage
 
+_DATA_AT_MOST = 8 * 1024 * 1024
+"""Characters of an answer that a result holds."""
+
 
 class OutputRelay:
     """Takes the output of all jobs of a manager.
@@ -47,7 +50,7 @@ class OutputRelay:
         if output.reader is None:
             output.reader = InBand(output.level)
         for piece in output.reader.feed(data):
-            self._take(job, piece)
+            self._take(job, output, piece)
         if output.reader.holds and job.partial_timer is None:
             job.partial_timer = self._loop.call_later(self._limits.partial, self._pass_partial, job)
         if not self._sink.congested() or not job.demand.wants(output.level):
@@ -55,13 +58,16 @@ class OutputRelay:
         self._held_up.add(job)
         return False
 
-    def _take(self, job: Job, piece: Piece) -> None:
+    def _take(self, job: Job, output: Output, piece: Piece) -> None:
         """Keep what the result is to have of a piece, and pass it on."""
-        level, text, addressed = piece
+        level, text, addressed, more = piece
         if level <= Level.STDERR:
             self._output(job, level).tail.feed(text.encode())
         elif level in RESULT_LEVELS:
-            job.data = (text, level)
+            before = job.data[0] if output.answering else ""
+            job.data = (before + text[: max(0, _DATA_AT_MOST - len(before))], level)
+            job.data_cut = len(before) + len(text) > _DATA_AT_MOST
+            output.answering = more
         elif level == Level.CRITICAL:
             job.critical = text
         self.say(job, level, text, whole=addressed)
@@ -73,6 +79,7 @@ class OutputRelay:
         for output in (job.stdout, job.stderr):
             if output is not None:
                 output.reader = None
+                output.answering = False
 
     # -- to those who listen ------------------------------------------------------------------
 
@@ -174,4 +181,4 @@ class OutputRelay:
         for output in (job.stdout, job.stderr):
             if output is not None and output.reader is not None:
                 for piece in take(output.reader):
-                    self._take(job, piece)
+                    self._take(job, output, piece)

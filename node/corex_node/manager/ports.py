@@ -35,6 +35,9 @@ class Journal(Protocol):
     async def running(self, jobs: list[Job]) -> None:
         """Return when it is remembered that these jobs, which waited, run now."""
 
+    async def waiting(self, jobs: list[Job]) -> None:
+        """Return when it is remembered that these jobs, which ran, wait for their next run."""
+
 
 class Clock(Protocol):
     """Tells the time that others go by."""

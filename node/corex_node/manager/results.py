@@ -41,7 +41,8 @@ def _with_output(result: JobResult, job: Job) -> JobResult:
         streams=(out.tail.text() if out else "", err.tail.text() if err else ""),
         stdout_bytes=out.written if out else 0,
         stderr_bytes=err.written if err else 0,
-        truncated=bool((out and out.tail.truncated) or (err and err.tail.truncated)),
+        truncated=job.data_cut
+        or bool((out and out.tail.truncated) or (err and err.tail.truncated)),
         survivors=job.survivors,
     )
 

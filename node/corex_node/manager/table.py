@@ -94,6 +94,7 @@ class JobTable(ABC):
         self._wake = asyncio.Event()  # something became ready, or a slot free
         self._freed = asyncio.Event()  # for those who wait for capacity
         self._unprivileged = False
+        self._parked: list[Job] = []  # wait for their next run, and that is not remembered yet
         self.lineup = Lineup(limits.max_jobs, self._wake.set)
         self.executor = DaemonThreads(_THREADS, "builtin")
         self._observer_threads = DaemonThreads(_OBSERVER_THREADS, "observer")
@@ -201,6 +202,7 @@ class JobTable(ABC):
         while True:
             await self._wake.wait()
             self._wake.clear()
+            await self.note_parked()
             batch = self.lineup.take_ready()
             if not batch:
                 continue
@@ -208,6 +210,21 @@ class JobTable(ABC):
             for job in batch:
                 if self.jobs.get(job.id) is job:  # not killed meanwhile
                     self._attempts.start_soon(job)
+
+    async def note_parked(self) -> None:
+        """Have the journal remember who waits for the next of several runs: they do not run."""
+        parked, self._parked = self._parked, []
+        waiting = [job for job in parked if self.jobs.get(job.id) is job and not job.execution]
+        if waiting:
+            await self._journal.waiting(waiting)
+
+    def between_runs(self) -> list[Job]:
+        """Jobs of callers that have run and wait for their next run."""
+        return [
+            job
+            for job in self.jobs.values()
+            if job.last_outcome is not None and job.stage is Stage.WAITING and not job.local
+        ]
 
     # -- look-ups -----------------------------------------------------------------------------
 
@@ -324,6 +341,9 @@ class JobTable(ABC):
         self._freed.set()
         self.lineup.wait(job)
         job.wait_timer = self._loop.call_later(delay, self._line_up, job)
+        if not job.local:
+            self._parked.append(job)
+            self._wake.set()
 
     def _line_up(self, job: Job) -> None:
         job.wait_timer = None

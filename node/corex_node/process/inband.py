@@ -28,17 +28,30 @@ _decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class Piece(NamedTuple):
-    """Part of a stream: plain output, or a message addressed to a level."""
+    """Part of a stream: plain output, or a message addressed to a level.
+
+    A message that is very long comes in parts; all but the last have `more` set.
+    """
 
     level: int
     text: str
     addressed: bool
+    more: bool = False
 
 
 class InBand:
     """Reads one stream of one attempt."""
 
-    __slots__ = ("_block", "_block_level", "_block_size", "_decode", "_held", "_level", "_mid_line")
+    __slots__ = (
+        "_block",
+        "_block_level",
+        "_block_size",
+        "_decode",
+        "_held",
+        "_level",
+        "_line_level",
+        "_mid_line",
+    )
 
     def __init__(self, level: int) -> None:
         """Begin a stream whose plain output has a level."""
@@ -46,6 +59,7 @@ class InBand:
         self._decode = _decoder("replace").decode
         self._held = ""
         self._mid_line = False  # the beginning of the line was passed on already
+        self._line_level = 0  # which that was addressed to, 0 for plain output
         self._block: list[str] | None = None
         self._block_level = 0
         self._block_size = 0
@@ -53,6 +67,8 @@ class InBand:
     @property
     def holds(self) -> bool:
         """Whether plain output is held back that `flush` would give."""
+        if self._line_level:
+            return False
         return bool(self._held) and self._block is None and not self._may_be_header()
 
     def feed(self, data: bytes) -> list[Piece]:
@@ -76,7 +92,7 @@ class InBand:
         """Return what is left at the end of the stream, an unfinished block included."""
         text = self._held + self._decode(b"", True)
         self._held = ""
-        pieces = self._read(text + "\n") if text else []
+        pieces = self._read(text + "\n") if text or self._line_level else []
         if pieces and not pieces[-1].addressed:  # the line had no end
             last = pieces.pop()
             if last.text != "\n":
@@ -98,12 +114,25 @@ class InBand:
         if not self._mid_line and _HEADER.match(self._held):
             if len(self._held) <= _MESSAGE_AT_MOST:
                 return []
+            return self._begin_long_line()
+        if self._line_level:
+            if len(self._held) <= _MESSAGE_AT_MOST:
+                return []
             held, self._held = self._held, ""
-            pieces = self._read(held + "\n")
-            self._mid_line = True
-            return pieces
+            return [Piece(self._line_level, held, True, True)]
         held, self._held, self._mid_line = self._held, "", True
         return [Piece(self._level, held, False)]
+
+    def _begin_long_line(self) -> list[Piece]:
+        """Pass on the beginning of an addressed line that is too long to be held."""
+        header = _HEADER.match(self._held)
+        if header is None or header[2]:  # a block begins: its first line is its own
+            pieces = self._read(self._held + "\n")
+            self._held, self._mid_line = "", True
+            return pieces
+        text, self._held = self._held[header.end() :], ""
+        self._mid_line, self._line_level = True, int(header[1])
+        return [Piece(self._line_level, text, True, True)]
 
     def _read(self, lines: str) -> list[Piece]:
         """Read whole lines."""
@@ -113,13 +142,22 @@ class InBand:
         at = 0
         if self._mid_line and self._block is None:
             at = lines.index("\n") + 1
-            pieces.append(Piece(self._level, lines[:at], False))
+            pieces.append(self._end_line(lines[:at]))
         self._mid_line = False
         while at < len(lines):
             at = (self._read_block if self._block is not None else self._read_plain)(
                 lines, at, pieces
             )
         return pieces
+
+    def _end_line(self, text: str) -> Piece:
+        """Take the rest of a line whose beginning was passed on."""
+        level, self._line_level = self._line_level, 0
+        if not level:
+            return Piece(self._level, text, False)
+        if level not in _LINE_LEVELS:
+            text = text.removesuffix("\n").removesuffix("\r")
+        return Piece(level, text, True)
 
     def _read_plain(self, lines: str, at: int, pieces: list[Piece]) -> int:
         header = _HEADER.search(lines, at)
@@ -156,7 +194,7 @@ class InBand:
             return []
         whole = "".join(block)
         self._block, self._block_size = [], 0
-        return [Piece(self._block_level, whole, True)]
+        return [Piece(self._block_level, whole, True, True)]
 
     def _end_block(self, text: str) -> list[Piece]:
         whole = "".join([*(self._block or []), text])

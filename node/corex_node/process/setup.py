@@ -81,6 +81,8 @@ def prepare(spec: ProgramSpec) -> Setup:
     """
     if spec.nice is not None and not _LOWEST_NICE <= spec.nice <= _HIGHEST_NICE:
         raise BadRequestError(f"nice: {spec.nice}: {_LOWEST_NICE} to {_HIGHEST_NICE} expected")
+    if spec.unprivileged and spec.nice is not None and spec.nice < 0:
+        raise ForbiddenError(f"nice: {spec.nice}: not on an unprivileged node")
     if spec.umask is not None and not 0 <= spec.umask <= _LAST_UMASK:
         raise BadRequestError(f"umask: {spec.umask:o}: 0 to 777, octal, expected")
     return Setup(

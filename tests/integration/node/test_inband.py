@@ -50,3 +50,28 @@ def test_an_unfinished_block_is_delivered(wire: Wire) -> None:
     """A process that dies within a block loses none of it."""
     result = wire.result(wire.script("printf '20:::\\n[1,\\n2]'; exit 3"))
     assert (result["data"], result["level"], result["code"]) == ("[1,\n2]", 20, 1003)
+
+
+def test_a_long_answer_is_whole(wire: Wire) -> None:
+    """An answer of some megabytes, on one line or in a block, is all in `data`; nothing spills."""
+    length = 2_500_000
+    line = f"printf '20::'; head -c {length} /dev/zero | tr '\\0' b; echo; echo out"
+    text = "head -c 800000 /dev/zero | tr '\\0' b; echo"
+    block = f"echo 20:::; {text}; {text}; {text}; echo :::; echo out"
+    for script, answer in (
+        (line, "b" * length),
+        (block, "\n".join(["b" * 800_000] * 3)),
+    ):
+        result = wire.result(wire.script(script))
+        assert (result["level"], len(result["data"])) == (20, len(answer))
+        assert result["data"] == answer
+        assert result["streams"][0] == "out\n"
+        assert result["truncated"] is False
+
+
+def test_an_answer_beyond_all_bounds_is_cut_and_says_so(wire: Wire) -> None:
+    """`data` has its beginning, and `truncated` is set."""
+    result = wire.result(wire.script("printf 20::; head -c 9000000 /dev/zero | tr '\\0' b; echo"))
+    assert len(result["data"]) == 8 * 1024 * 1024
+    assert result["truncated"] is True
+    assert result["streams"] == ["", ""]

@@ -39,6 +39,7 @@ class Bench:
         self.messages: list[tuple[str, int, str]] = []
         self.events: list[tuple[str, str, dict[str, object]]] = []
         self.journalled: list[str] = []
+        self.parked: list[str] = []
         self.congested_now = False
         self._numbers = itertools.count(1)
 
@@ -64,6 +65,10 @@ class Bench:
     async def running(self, jobs: list[Job]) -> None:
         """Remember that they run."""
         self.journalled += [job.id for job in jobs]
+
+    async def waiting(self, jobs: list[Job]) -> None:
+        """Remember that they wait for their next run."""
+        self.parked += [job.id for job in jobs]
 
     def now_ms(self) -> int:
         """This machine's time."""
