@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
@@ -180,6 +181,7 @@ class Agent:
     def _connect_parts(self) -> None:
         manager, heartbeat = self._manager, self._heartbeat
         manager.output.statistics = self._statistics
+        manager.scope = self._scope()
         manager.add_tap(self._feeds)
         if self._config.security.unprivileged:
             manager.set_unprivileged()
@@ -207,6 +209,12 @@ class Agent:
         if more is not None:
             registry.include(more)
         return registry
+
+    def _scope(self) -> str:
+        """Tell this node from others of its name, of another fleet or Redis, on this machine."""
+        main = self._config.main
+        digest = hashlib.sha256(main.url.encode()).hexdigest()[:12]
+        return f"{main.namespace}/{main.id}@{digest}"
 
     def _lose_lease(self) -> None:
         self._lease_lost = True
@@ -250,7 +258,7 @@ class Agent:
         """Settle what is left of a predecessor."""
         payload_limit = self._config.limits.payload
         recovered = await until_available(
-            lambda: recover(self._store, self._admission, self._node, payload_limit)
+            lambda: recover(self._store, self._admission, self._scope(), payload_limit)
         )
         _log.info(
             "node.ready",

@@ -53,7 +53,7 @@ def parse_entry(field: bytes, value: bytes) -> _Left | None:
         return None
 
 
-async def recover(store: NodeStore, admission: Admission, node: str, payload_limit: int) -> int:
+async def recover(store: NodeStore, admission: Admission, scope: str, payload_limit: int) -> int:
     """Settle all that is claimed; return how many commands that were.
 
     Nothing is said of a job, or run again, before its processes are gone.
@@ -71,7 +71,7 @@ async def recover(store: NodeStore, admission: Admission, node: str, payload_lim
         else:
             left.append(entry)
     left.sort(key=lambda entry: entry.number)
-    await _end_processes(node, left)
+    await _end_processes(scope, left)
     batch = [_inbound(entry, payload_limit) for entry in left]
     await _number_on(store, [item for item in batch if item.ticket.streams and item.job_id])
     if batch:
@@ -79,13 +79,13 @@ async def recover(store: NodeStore, admission: Admission, node: str, payload_lim
     return len(batch)
 
 
-async def _end_processes(node: str, left: list[_Left]) -> None:
+async def _end_processes(scope: str, left: list[_Left]) -> None:
     """End what processes of jobs that ran are left: few are, since spawners outlive their agent."""
-    ran = {entry.field for entry in left if entry.was is Stage.RUNNING}
+    ran = {entry.field for entry in left if entry.was is not Stage.CLAIMED}
     if not ran:
         return
     await asyncio.to_thread(end_cgroups)
-    survivors = await asyncio.to_thread(end_leftovers, node, ran)
+    survivors = await asyncio.to_thread(end_leftovers, scope, ran)
     if survivors:
         _log.error("recovery.survivors", count=survivors)
 

@@ -37,7 +37,7 @@ def replace_process(config: Config) -> NoReturn:
     os.write(settings, msgspec.json.encode(config))
     os.lseek(settings, 0, os.SEEK_SET)
     os.set_inheritable(settings, True)
-    os.execv(sys.executable, [sys.executable, "-m", "corex_node.lean", str(settings)])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "corex_node.lean", str(settings)])
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from corex_node.process.embedded import EmbeddedRedis
+from corex_shared.keys import Keys
 from tests.helpers.eventually import eventually
 from tests.helpers.marked import marked_with
 from tests.helpers.nodes import NodeProcess, RunNode
@@ -41,6 +42,30 @@ def test_the_next_agent_ends_what_is_left(
     for job in jobs:
         assert wire.result(job)["state"] == "LOST"
     assert marked_with(jobs) == []
+
+
+def test_jobs_of_another_fleet_are_left_alone(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, tmp_path: Path
+) -> None:
+    """A node of the same name elsewhere, with a job of the same ID on this machine, is nobody's."""
+    node = run_node("n1", url=own_redis.url)
+    other = Keys("another-fleet")
+    neighbour = NodeProcess("n1", own_redis.url, other.namespace, tmp_path / "neighbour.log")
+    neighbour.start()
+    theirs = Wire(wire.redis, other, "n1")
+    job = "same-id"
+    for line in (wire, theirs):
+        line.script("sleep 300", id=job)
+        line.wait_stage(job, "running")
+    eventually(lambda: len(marked_with([job])) >= 2, "both run")
+    _kill_all(node)
+    node.start()
+    assert wire.result(job)["state"] == "LOST"
+    assert "state" not in theirs.state(job)
+    assert marked_with([job])
+    theirs.push("job.kill", {"id": job}, control=True)
+    assert theirs.result(job)["state"] == "KILLED"
+    neighbour.finish()
 
 
 def test_a_job_runs_again_when_its_first_run_is_gone(

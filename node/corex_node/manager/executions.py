@@ -35,7 +35,7 @@ class Surroundings:
     """What attempts need of the manager.
 
     Attributes:
-        node: the node's ID, which every process bears.
+        scope: tells whose jobs these are; every process bears it.
         watcher: of children's descriptors.
         spawners: start programs.
         executor: threads for built-ins that may wait.
@@ -46,7 +46,7 @@ class Surroundings:
         ended: takes the outcome, once.
     """
 
-    node: str
+    scope: Callable[[], str]
     watcher: Watcher
     spawners: Spawners
     executor: Executor
@@ -85,7 +85,7 @@ class ProgramExecution:
         Raises:
             CommandError: it could not be.
         """
-        marks = {JOB_MARK: self._job.id, NODE_MARK: self._around.node}
+        marks = {JOB_MARK: self._job.id, NODE_MARK: self._around.scope()}
         spec = structs.replace(self._program.spec, marks=marks)
         if self._job.flags.no_group or self._around.unprivileged():
             spec = structs.replace(

@@ -10,7 +10,7 @@ from corex_node.manager.abilities import Process, usage_of
 from corex_node.manager.jobs import Job
 from corex_node.manager.messages import Subscription
 from corex_node.process.usage import Usage
-from corex_shared.errors import WaitTimeout
+from corex_shared.errors import NotFoundError, WaitTimeout
 from corex_shared.models import Command, JobResult
 from corex_shared.states import Stage
 
@@ -70,15 +70,19 @@ class JobHandle:
 
     def signal(self, number: int = signal.SIGTERM) -> bool:
         """Send a signal to the attempt that runs now, or end the job; see `ProcessManager.kill`."""
-        return self._manager.kill(self.id, number)
+        return self._is_there() and self._manager.kill(self.id, number)
 
     def stop(self) -> bool:
         """End it even if it is protected; False when it has ended."""
-        return self._manager.stop(self.id)
+        return self._is_there() and self._manager.stop(self.id)
 
     def unschedule(self) -> bool:
         """Have no further run follow this one; False when it has ended."""
-        return self._manager.unschedule(self.id)
+        return self._is_there() and self._manager.unschedule(self.id)
+
+    def _is_there(self) -> bool:
+        """Whether it has not ended: its ID may be another job's by now."""
+        return self._manager.jobs.get(self.id) is self._job
 
     async def wait(self, timeout: float | None = None) -> JobResult:
         """Wait for its end.
@@ -106,11 +110,15 @@ class JobHandle:
         Raises:
             NotFoundError: it has ended.
         """
+        if not self._is_there():
+            raise NotFoundError(f"id: {self.id}: no such job")
         return self._manager.subscribe(self.id)
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Follow no more; harmless to repeat."""
-        self._manager.unsubscribe(self.id, subscription)
+        subscription.close()
+        if self._is_there():
+            self._manager.unsubscribe(self.id, subscription)
 
     async def usage(self) -> Usage:
         """Tell what the processes of the running attempt use."""

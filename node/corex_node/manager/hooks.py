@@ -111,6 +111,11 @@ class MatchHook(Hook):
         self._action: Callable[[str], object] | None = action
         self._open: dict[int, str] = {}  # level → line so far
 
+    def started(self, pid: int) -> None:
+        """Look at what the attempt before left open: it is no part of this one's first line."""
+        del pid
+        self._look_at_rest()
+
     def message(self, message: JobMessage) -> None:
         """Look at the lines that this message ends."""
         if self._action is None or message.level > Level.STDERR:
@@ -123,6 +128,9 @@ class MatchHook(Hook):
     def finished(self, result: JobResult) -> None:
         """Look at what never got its end."""
         del result
+        self._look_at_rest()
+
+    def _look_at_rest(self) -> None:
         for line in self._open.values():
             self._look(line)
         self._open.clear()

@@ -20,7 +20,7 @@ class RunReport(Struct, frozen=True):
         state: of its end, as a result would have it.
         code: likewise.
         signal: likewise.
-        time: how long it lasted, in ms.
+        duration: in ms.
         next: in how many ms the next begins.
     """
 
@@ -28,7 +28,7 @@ class RunReport(Struct, frozen=True):
     state: JobState
     code: int
     signal: int
-    time: int
+    duration: int
     next: int
 
     def text(self) -> str:

@@ -37,13 +37,25 @@ from corex_node.manager.runs import event_of, report_run
 from corex_node.manager.threads import DaemonThreads
 from corex_node.process.spawner_pool import SpawnerPool, Spawners
 from corex_node.process.watcher import Watcher
+from corex_shared.errors import BadRequestError
 from corex_shared.models import Command
 from corex_shared.states import JobState, Level, Stage
 
 _THREADS = 256
 """Built-ins that may wait, at once; threads are made as they are needed."""
 _OBSERVER_THREADS = 32
+_LAST_SIGNAL = 64
 _STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGQUIT})
+
+
+def check_signal(number: int) -> None:
+    """See that a signal exists.
+
+    Raises:
+        BadRequestError: it does not.
+    """
+    if not 0 < number <= _LAST_SIGNAL:
+        raise BadRequestError(f"signal: {number}: 1 to {_LAST_SIGNAL} expected")
 
 
 class JobTable(ABC):
@@ -51,6 +63,7 @@ class JobTable(ABC):
 
     Attributes:
         node: its ID.
+        scope: tells this node's jobs from those of all others on the machine.
         registry: the commands that it knows.
         limits: bounds.
         jobs: those that have not ended, by ID.
@@ -83,6 +96,7 @@ class JobTable(ABC):
             spawners: start programs, in place of real ones (see `corex_node.testing`).
         """
         self.node = node
+        self.scope = node
         self.registry = registry
         self.limits = limits
         self.jobs: dict[str, Job] = {}
@@ -106,7 +120,7 @@ class JobTable(ABC):
 
     def _surroundings(self, attempts: Attempts) -> Surroundings:
         return Surroundings(
-            self.node,
+            lambda: self.scope,
             self._watcher,
             self._spawners,
             self.executor,
@@ -182,7 +196,9 @@ class JobTable(ABC):
         return job
 
     def admit(self, job: Job) -> None:
-        """Let a placed job run as soon as it can."""
+        """Let a placed job run as soon as it can; one that was withdrawn does not."""
+        if job.stage is Stage.FINISHED:
+            return
         job.admitted = True
         if self.observers:
             self.observers.starting(job.command)
@@ -194,8 +210,10 @@ class JobTable(ABC):
             self._wake.set()
 
     def withdraw(self, job: Job) -> None:
-        """Take a job that has not started out again, without a result."""
+        """Take a job out again, without a result; who waits for it waits no more."""
         self._forget(job)
+        if job.ended is not None:
+            job.ended.cancel()
 
     async def run(self) -> None:
         """Start jobs that waited, as slots become free; to be cancelled."""
@@ -206,7 +224,12 @@ class JobTable(ABC):
             batch = self.lineup.take_ready()
             if not batch:
                 continue
-            await self._journal.running([job for job in batch if not job.local])
+            for job in batch:
+                if job.local:  # nobody else needs to know
+                    self._attempts.start_soon(job)
+            batch = [job for job in batch if not job.local]
+            if batch:
+                await self._journal.running(batch)
             for job in batch:
                 if self.jobs.get(job.id) is job:  # not killed meanwhile
                     self._attempts.start_soon(job)
@@ -254,7 +277,11 @@ class JobTable(ABC):
 
         Returns:
             False when there is no such job.
+
+        Raises:
+            BadRequestError: there is no such signal.
         """
+        check_signal(number)
         job = self.jobs.get(job_id)
         if job is None:
             return False
@@ -269,6 +296,7 @@ class JobTable(ABC):
 
     def stop(self, job_id: str, number: int = signal.SIGTERM) -> bool:
         """End a job even if it is protected; see `kill`."""
+        check_signal(number)
         job = self.jobs.get(job_id)
         if job is None:
             return False
@@ -296,6 +324,8 @@ class JobTable(ABC):
         job = self.jobs.get(job_id)
         if job is None:
             return False
+        if job.flags.protected:
+            return True
         job.policy = None
         if job.last_outcome is not None and job.stage is Stage.WAITING:
             self._finish(job, job.last_outcome)

@@ -51,8 +51,17 @@ class DaemonThreads(Executor):
             self._threads += more
             self._calls.put((future, lambda: fn(*args, **kwargs)))
         if more:
-            threading.Thread(target=self._serve, name=self._name, daemon=True).start()
+            self._add_thread()
         return future
+
+    def _add_thread(self) -> None:
+        try:
+            threading.Thread(target=self._serve, name=self._name, daemon=True).start()
+        except RuntimeError:  # the system has none left: a thread that is there will take the call
+            with self._lock:
+                self._threads -= 1
+                if not self._threads:
+                    raise
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls; threads end with what they are at. Never waits."""

@@ -100,12 +100,17 @@ class Child:
 
         Raises:
             InternalError: there are no descriptors left; nothing more is heard.
+            BadRequestError: the spec holds what no program can be given; likewise.
         """
         pipes = Pipes(with_stdin=stdin is not None)
         self._outputs = {pipes.stdout: STDOUT, pipes.stderr: STDERR}
-        self._number = self._link.start(self, spec, pipes.theirs, stdin is not None)
+        self._stdin = pipes.stdin
+        try:
+            self._number = self._link.start(self, spec, pipes.theirs, stdin is not None)
+        except CommandError:
+            self._close()
+            raise
         if pipes.stdin is not None:
-            self._stdin = pipes.stdin
             self._stdin_left = memoryview(stdin or b"")
             self._writable()
             if self._stdin is not None:
@@ -122,8 +127,7 @@ class Child:
         """End it: TERM now, KILL after `grace` seconds (at once for 0)."""
         self._stopped = True
         if grace > 0:
-            if self._status is None:
-                self._link.stop(self._number, signal.SIGTERM)
+            self._link.stop(self._number, signal.SIGTERM)
             if self._stop_timer is None:
                 self._stop_by = self._loop.time() + grace
                 self._stop_timer = self._loop.call_at(self._stop_by, self.kill)

@@ -58,7 +58,7 @@ def explain_program(spec: ProgramSpec) -> dict[str, Any]:
     question = msgspec.msgpack.encode(_Question(spec, inherited_environment()))
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "corex_node.process.explain"],
+            [sys.executable, "-P", "-m", "corex_node.process.explain"],
             input=question,
             stdout=subprocess.PIPE,
             timeout=_PATIENCE,

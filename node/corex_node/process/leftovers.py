@@ -20,14 +20,14 @@ _PATIENCE = 10.0
 _POLL = 0.02
 
 
-def end_leftovers(node: str, jobs: Collection[str]) -> int:
+def end_leftovers(scope: str, jobs: Collection[str]) -> int:
     """Kill what is left of a node's jobs, and return when it is gone; blocks.
 
     What is beneath this process is no leftover. A spawner of the predecessor that is still at it is
     waited for in the same way.
 
     Args:
-        node: as programs bear it.
+        scope: of the node, as programs bear it.
         jobs: IDs.
 
     Returns:
@@ -35,7 +35,7 @@ def end_leftovers(node: str, jobs: Collection[str]) -> int:
     """
     deadline = time.monotonic() + _PATIENCE
     while True:
-        left = _find(node, jobs)
+        left = _find(scope, jobs)
         for member in left:
             signal_member(member, signal.SIGKILL)
         if not left or time.monotonic() >= deadline:
@@ -43,7 +43,7 @@ def end_leftovers(node: str, jobs: Collection[str]) -> int:
         time.sleep(_POLL)
 
 
-def _find(node: str, jobs: Collection[str]) -> set[Member]:
+def _find(scope: str, jobs: Collection[str]) -> set[Member]:
     """Find the processes that bear the marks; those that have ended bear none."""
     ours = {member.pid for member in descendants([os.getpid()])} | {os.getpid()}
     found = set()
@@ -52,6 +52,6 @@ def _find(node: str, jobs: Collection[str]) -> set[Member]:
             continue
         started = start_of(int(name))  # before the marks: who has them then is known
         marks = marks_of(int(name), (JOB_MARK, NODE_MARK))
-        if started is not None and marks.get(NODE_MARK) == node and marks.get(JOB_MARK) in jobs:
+        if started is not None and marks.get(NODE_MARK) == scope and marks.get(JOB_MARK) in jobs:
             found.add(Member(int(name), started))
     return found

@@ -7,6 +7,7 @@ and from the sets that the process has; `no_new_privs` keeps set-user-ID program
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import prctl
 
@@ -74,7 +75,15 @@ def drop_privileges() -> None:
 
 def drop_inherited() -> None:
     """Have the program inherit no capability: those of an agent that is not root are its own."""
-    prctl.cap_inheritable.drop(*_NAMES)  # and with them the ambient ones
+    # And with them the ambient ones. Those of this kernel, which may be more or fewer than named.
+    prctl.cap_inheritable.drop(*range(_last_capability() + 1))
+
+
+def _last_capability() -> int:
+    try:
+        return int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    except (OSError, ValueError):
+        return int(max(_NAMES))
 
 
 def capability_names(mask: int) -> list[str]:

@@ -50,7 +50,7 @@ from corex_node.process.program import JOB_MARK, inherited_environment
 from corex_node.process.spawn import Streams, settle_directory, spawn
 from corex_node.process.spawned import Spawned
 from corex_node.process.stop import kill_group, signal_process
-from corex_node.process.tree import start_of, ticks_now
+from corex_node.process.tree import is_exiting, start_of, ticks_now
 from corex_shared.errors import CommandError
 
 _STARTS_AT_ONCE = 2
@@ -228,6 +228,8 @@ class Spawner:
         job = job_of(pid)
         if job is not None:
             return all(child.job != job for child in self._children.values())
+        if is_exiting(pid):  # it bears no mark any more; what it leaves is seen once it is reaped
+            return True
         born = start_of(pid)
         return born is None or all(child.started > born for child in self._children.values())
 

@@ -10,10 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+import structlog
+
 from corex_node.process import packets
 from corex_node.process.cgroup import end_cgroups
 from corex_node.process.exit_status import ExitStatus
-from corex_node.process.orphans import children, end_orphans, job_of
+from corex_node.process.orphans import children, end_children, end_orphans, job_of
 from corex_node.process.packets import (
     MOST_DESCRIPTORS,
     End,
@@ -31,6 +33,8 @@ from corex_node.process.program import JOB_MARK, ProgramSpec
 from corex_node.process.stop import kill_group
 from corex_node.process.watcher import READABLE, WRITABLE, Watcher
 from corex_shared.errors import BadRequestError, CommandError, InternalError, error_of_code
+
+_log = structlog.get_logger()
 
 _MOST_REQUESTS = 32
 _STOP_PATIENCE = 10.0
@@ -137,7 +141,12 @@ class SpawnerLink:
     def close(self) -> None:
         """Let the spawner end, with all that it started; blocks until it is gone."""
         self._shut()
-        self._process.wait(_STOP_PATIENCE)
+        try:
+            self._process.wait(_STOP_PATIENCE)
+        except subprocess.TimeoutExpired:
+            _log.error("spawner.stuck", pid=self.pid)
+            self._process.kill()
+            self._process.wait()
 
     # -- the spawner --------------------------------------------------------------------------
 
@@ -145,7 +154,7 @@ class SpawnerLink:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "corex_node.process.spawner", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "corex_node.process.spawner", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
@@ -167,7 +176,8 @@ class SpawnerLink:
     def _died(self) -> None:
         """The spawner is gone: so are its children, and nobody knows how they ended."""
         self._shut()
-        self._process.wait()
+        code = self._process.wait()
+        _log.error("spawner.died", pid=self.pid, code=code, children=len(self._children))
         lost, self._children = self._children, {}
         pids, self._pids = set(self._pids.values()), {}
         marks, self._marks = set(self._marks.values()), {}
@@ -175,6 +185,7 @@ class SpawnerLink:
         strangers = pids - children()
         # They are ours now if we are a subreaper.
         end_orphans([self._process.pid], lambda pid: job_of(pid) in marks)
+        end_children(pids - strangers)
         for pid in strangers:  # else the system's
             kill_group(pid)
         self._open()

@@ -20,7 +20,7 @@ def signal_group(pid: int, number: int) -> bool:
     Returns:
         Whether there was anything to send it to.
     """
-    with suppress(ProcessLookupError, PermissionError):
+    with suppress(OSError):
         os.killpg(pid, number)
         return True
     return False
@@ -28,7 +28,7 @@ def signal_group(pid: int, number: int) -> bool:
 
 def signal_process(pid: int, number: int) -> bool:
     """Send a signal to a child only, which is not reaped while this is called; see above."""
-    with suppress(ProcessLookupError, PermissionError):
+    with suppress(OSError):
         os.kill(pid, number)
         return True
     return False

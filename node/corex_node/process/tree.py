@@ -17,7 +17,9 @@ from typing import NamedTuple
 _TICKS = os.sysconf("SC_CLK_TCK")
 # Fields of /proc/PID/stat after the name, which is the 2nd of all.
 _STATE_FIELD = 0
+_FLAGS_FIELD = 6
 _START_FIELD = 19
+_PF_EXITING = 0x4
 _ENDED = frozenset({b"Z", b"X"})
 _STILL = _ENDED | {b"T", b"t"}
 
@@ -56,6 +58,14 @@ def is_still(member: Member) -> bool:
     """Whether a process does nothing by itself: it is stopped, or it has ended."""
     fields = _stat(member.pid)
     return not fields or not _is(member, fields) or fields[_STATE_FIELD] in _STILL
+
+
+def is_exiting(pid: int) -> bool:
+    """Whether a process has ended or is about to: it has no environment any more."""
+    fields = _stat(pid)
+    if not fields or fields[_STATE_FIELD] in _ENDED:
+        return True
+    return bool(int(fields[_FLAGS_FIELD]) & _PF_EXITING)
 
 
 def _is(member: Member, fields: list[bytes]) -> bool:

@@ -17,7 +17,13 @@ from corex_node.manager.jobs import Job
 from corex_node.manager.limits import Limits
 from corex_node.manager.outcome import Outcome, of_state
 from corex_node.manager.restarts import Backoff
-from corex_shared.errors import ConflictError, JobFailed, NotFoundError, WaitTimeout
+from corex_shared.errors import (
+    BadRequestError,
+    ConflictError,
+    JobFailed,
+    NotFoundError,
+    WaitTimeout,
+)
 from corex_shared.models import Command
 from corex_shared.states import JobState, Stage
 from corex_shared.version import __version__
@@ -232,3 +238,44 @@ async def test_several_managers_in_one_process(bench: Bench) -> None:
         assert ours.result is None
     finally:
         await other.close()
+
+
+async def test_a_handle_is_of_its_job_only(bench: Bench) -> None:
+    """When the job has ended and its ID is another's, the handle reaches nobody."""
+    old = bench.manager.start(Command("bash", {"script": "true"}, id="same"))
+    await old.wait(10)
+    new = bench.manager.start(Command("bash", {"script": "sleep 30"}, id="same"))
+    assert (old.signal(), old.stop(), old.unschedule()) == (False, False, False)
+    with pytest.raises(NotFoundError, match="same"):
+        old.subscribe()
+    assert new.result is None
+
+
+@pytest.mark.parametrize("number", [-1, 0, 65, 999])
+async def test_a_signal_that_does_not_exist_is_refused(bench: Bench, number: int) -> None:
+    """And hits nobody."""
+    handle = bench.manager.system("sleep", ["30"])
+    await eventually_async(lambda: handle.pid)
+    with pytest.raises(BadRequestError, match="signal"):
+        handle.signal(number)
+    assert handle.result is None
+
+
+async def test_a_program_that_cannot_be_described_costs_no_descriptor(bench: Bench) -> None:
+    """It is an error of its own."""
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        result = await bench.manager.system("/bin/\udcff", stdin="x").wait(10)
+        assert (result.state, result.code) == (JobState.ERROR, 400)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_unschedule_leaves_a_protected_job_alone(bench: Bench) -> None:
+    """Only a stop and a shutdown end it."""
+    handle = bench.manager.start(
+        Command("bash", {"script": "exit 1"}), flags=JobFlags(protected=True)
+    )
+    assert handle.unschedule() is True
+    await eventually_async(lambda: handle.attempts >= 3)
+    handle.stop()
+    assert (await handle.wait(10)).state is JobState.KILLED

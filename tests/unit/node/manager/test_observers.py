@@ -181,6 +181,18 @@ async def test_a_match_hook_fires_once_on_a_line(bench: Bench, script: str, line
     assert lines == [line]
 
 
+async def test_a_line_is_of_one_attempt(bench: Bench) -> None:
+    """What one run left open is no part of the first line of the next."""
+    lines: list[str] = []
+    done: list[JobResult] = []
+    command = Command("bash", {"script": "echo ready; printf starting; exit 1"}, max_restart=2)
+    await bench.manager.start(
+        command, MatchHook("^startingready$", lines.append), ExitHook(done.append)
+    ).wait(10)
+    await eventually_async(lambda: done)
+    assert lines == []
+
+
 def test_an_expression_that_cannot_be_compiled() -> None:
     """It is found when the hook is made."""
     with pytest.raises(re.error):
