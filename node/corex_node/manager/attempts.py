@@ -83,24 +83,33 @@ class Attempts:
             return
         job.attempts += 1
         job.signalled = 0
+        job.stopping = False
         job.data, job.data_cut, job.critical = ("", 0), False, ""
         job.attempt_began = time.monotonic()
         if not job.started_ms:
             job.started_ms = now_ms
         try:
-            job.execution = self._execution(job)
-            job.execution.start()
-        except CommandError as error:
-            self.ended(job, of_error(error))
+            execution = job.execution = self._execution(job)
         except Exception as error:  # noqa: BLE001 - a command's fault is its result
-            self._log.error("job.start_failed", job=job.id, exc_info=True)
-            self.ended(job, of_error(error))
+            self._conclude(job, self._not_started(job, error))
+            return
+        try:
+            execution.start()
+        except Exception as error:  # noqa: BLE001 - likewise
+            self.ended(job, self._not_started(job, error))
+
+    def _not_started(self, job: Job, error: Exception) -> Outcome:
+        if not isinstance(error, CommandError):
+            self._log.error("job.start_failed", job=job.id, exc_info=error)
+        return of_error(error)
 
     def _execution(self, job: Job) -> Process:
         entry = job.entry
         arguments = entry.parse(job.command.arguments)
         if entry.kind is Kind.FACTORY:
-            made: Process = entry.function(job, self._around)
+            made: Process | None = entry.function(job, self._around)
+            if made is None:
+                raise TypeError(f"the factory of {entry.name} made nothing")
             return made
         context = self._manager.make_context(job) if entry.wants_context else None
         call = entry.bind(arguments, context)
@@ -130,21 +139,48 @@ class Attempts:
 
     def stop(self, job: Job, number: int, grace: float) -> None:
         """End the attempt that runs: TERM with its grace, KILL at once, others as they please."""
+        if job.execution is None:
+            return
+        polite = number in (signal.SIGTERM, signal.SIGKILL)
+        if polite or not self.signal(job, number):
+            self._stop(job, grace if number == signal.SIGTERM else 0)
+
+    def signal(self, job: Job, number: int) -> bool:
+        """Send a signal to the attempt that runs now; False when it takes none."""
+        try:
+            return signal_process(job.execution, number)
+        except Exception:  # noqa: BLE001 - what factories make is not ours
+            self._log.error("job.signal_failed", job=job.id, exc_info=True)
+            return False
+
+    def _stop(self, job: Job, grace: float) -> None:
+        """Have it ended; one that cannot be does not keep others from being stopped."""
         execution = job.execution
         if execution is None:
             return
-        polite = number in (signal.SIGTERM, signal.SIGKILL)
-        if polite or not signal_process(execution, number):
-            execution.stop(grace if number == signal.SIGTERM else 0)
+        job.stopping = True
+        try:
+            execution.stop(grace)
+        except Exception:  # noqa: BLE001 - what factories make is not ours
+            self._log.error("job.stop_failed", job=job.id, exc_info=True)
 
     def _timed_out(self, job: Job) -> None:
+        """Its time is over, also when it was asked to end and has not been made to."""
         job.run_timer = None
         if job.verdict is None and job.execution is not None:
             job.verdict = of_state(JobState.TIMEOUT)
-            job.execution.stop(self._manager.grace_of(job))
+        if not job.stopping:
+            self._stop(job, self._manager.grace_of(job))
 
     def ended(self, job: Job, outcome: Outcome) -> None:
-        """An attempt has ended: settle what it comes to."""
+        """Take the end of the attempt that runs; whoever tells it again is not heard."""
+        if job.execution is None:
+            self._log.error("job.ended_twice", job=job.id)
+            return
+        self._conclude(job, outcome)
+
+    def _conclude(self, job: Job, outcome: Outcome) -> None:
+        """Settle what an attempt comes to."""
         job.execution = None
         lasted = time.monotonic() - job.attempt_began
         job.last_ms = int(lasted * 1000)
@@ -158,7 +194,7 @@ def judged(job: Job, outcome: Outcome) -> Outcome:
     if job.verdict is not None:
         verdict = job.verdict
         return Outcome(verdict.state, verdict.code, outcome.signal, outcome.data, outcome.level)
-    if outcome.signal and outcome.signal == job.signalled:
+    if outcome.signal and job.signalled >> outcome.signal & 1:
         killed = of_state(JobState.KILLED)
         return Outcome(killed.state, killed.code, outcome.signal)
     return outcome

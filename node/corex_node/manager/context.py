@@ -25,11 +25,12 @@ class Context:
         job: what was asked, and where it stands.
     """
 
-    __slots__ = ("_cancelled", "_job", "_loop", "_thread", "job", "manager")
+    __slots__ = ("_attempt", "_cancelled", "_job", "_loop", "_thread", "job", "manager")
 
     def __init__(self, job: Job, manager: ProcessManager) -> None:
         """Make the context of one attempt; to be called on the event loop."""
         self._job = job
+        self._attempt = job.attempts
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._cancelled = False
@@ -49,17 +50,25 @@ class Context:
         """Send a message of the job; may be called from any thread.
 
         In a thread it returns when the message was taken, which takes the longer the more waits.
+        Once the attempt is over, nothing is sent any more.
 
         Args:
             text: of any length.
-            level: see `corex_shared.states.Level`; 1 and 2 are output, kept in the result too.
+            level: see `corex_shared.states.Level`; what becomes part of the result is the same as
+                for a program's messages.
+
+        Raises:
+            TypeError: the text is none.
+            ValueError: there is no such level.
         """
-        text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no text for anybody
+        if not isinstance(text, str):
+            raise TypeError(f"text: {type(text).__name__}: a string expected")
+        text = text.encode("utf-8", "replace").decode()  # what has no form on the wire
+        level = Level(level)
         if threading.get_ident() == self._thread:
-            self.manager.output.say(self._job, level, text)
-        else:
-            sent = self._send_when_drained(level, text)
-            asyncio.run_coroutine_threadsafe(sent, self._loop).result()
+            self._say(level, text)
+        elif not self._is_over:
+            self._send_from_thread(level, text)
 
     def log(self, text: str) -> None:
         """Send a message for operators; may be called from any thread."""
@@ -76,8 +85,26 @@ class Context:
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function that blocks, in a thread."""
-        return await self._loop.run_in_executor(self.manager.executor, lambda: function(*arguments))
+        return await self.manager.threads.call(function, *arguments)
 
-    async def _send_when_drained(self, level: int, text: str) -> None:
-        self.manager.output.say(self._job, level, text)
+    def _send_from_thread(self, level: Level, text: str) -> None:
+        sent = self._send_when_drained(level, text)
+        try:
+            future = asyncio.run_coroutine_threadsafe(sent, self._loop)
+        except RuntimeError:  # the loop has ended, and with it the agent
+            sent.close()
+        else:
+            future.result()
+
+    async def _send_when_drained(self, level: Level, text: str) -> None:
+        self._say(level, text)
         await self.drained()
+
+    def _say(self, level: Level, text: str) -> None:
+        if not self._is_over:
+            self.manager.output.tell(self._job, level, text)
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the attempt has ended: what it says would be taken for another's."""
+        return self._job.execution is None or self._job.attempts != self._attempt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from corex_node.manager.abilities import Process
 from corex_node.manager.jobs import Job
 from corex_node.manager.outcome import Outcome, of_answer, of_error, of_exit
 from corex_node.manager.registry import Kind, Program
+from corex_node.manager.threads import DaemonThreads
 from corex_node.process.child import Child
 from corex_node.process.exit_status import ExitStatus
 from corex_node.process.program import JOB_MARK, NODE_MARK
@@ -38,7 +39,7 @@ class Surroundings:
         scope: tells whose jobs these are; every process bears it.
         watcher: of children's descriptors.
         spawners: start programs.
-        executor: threads for built-ins that may wait.
+        threads: for built-ins that may wait.
         linger: see `Child`.
         unprivileged: whether programs are to have fewer capabilities now.
         began: hears that an attempt runs.
@@ -49,7 +50,7 @@ class Surroundings:
     scope: Callable[[], str]
     watcher: Watcher
     spawners: Spawners
-    executor: Executor
+    threads: DaemonThreads
     linger: float
     unprivileged: Callable[[], bool]
     began: Callable[[Job], None]
@@ -135,7 +136,16 @@ class ProgramExecution:
 class BuiltinExecution:
     """A function of the agent."""
 
-    __slots__ = ("_around", "_call", "_cancelled", "_done", "_future", "_job")
+    __slots__ = (
+        "_around",
+        "_call",
+        "_cancelled",
+        "_done",
+        "_future",
+        "_give_up_timer",
+        "_job",
+        "_thread_call",
+    )
 
     def __init__(
         self,
@@ -156,57 +166,70 @@ class BuiltinExecution:
         self._call = call
         self._around = around
         self._cancelled = cancelled
-        self._future: asyncio.Future[Any] | None = None
+        self._future: asyncio.Future[Outcome] | None = None
+        self._thread_call: Future[Outcome] | None = None
+        self._give_up_timer: asyncio.TimerHandle | None = None
         self._done = False
 
     def start(self) -> None:
-        """Call the function, where its kind says."""
+        """Call the function, where its kind says.
+
+        Raises:
+            ServiceUnavailableError: there is no thread for it.
+        """
         kind = self._job.entry.kind
-        if kind is Kind.INLINE:
-            self._end(self._run_inline())
-            return
+        if kind is Kind.THREAD:
+            self._thread_call = self._around.threads.submit(self._answer)
+            self._future = asyncio.wrap_future(self._thread_call)
         self._around.began(self._job)
-        loop = asyncio.get_running_loop()
-        if kind is Kind.ASYNC:
-            self._future = loop.create_task(self._call())
-        else:
-            self._future = loop.run_in_executor(self._around.executor, self._call)
+        if kind is Kind.INLINE:
+            self._end(self._answer())
+            return
+        if self._future is None:
+            self._future = asyncio.get_running_loop().create_task(self._answer_later())
         self._future.add_done_callback(self._finished)
 
     def stop(self, grace: float) -> None:
-        """Cancel it. A thread cannot be stopped: what it still does has no result."""
-        del grace
+        """Cancel it. What cannot be stopped is heard no more, and goes on without a result.
+
+        That is a thread, and a coroutine that has not ended after `grace` seconds.
+        """
         if self._future is None or self._done:
             return
         if self._cancelled is not None:
             self._cancelled()
-        self._future.cancel()
-        if self._job.entry.kind is Kind.THREAD:
-            self._end(of_error(CommandError("stopped")))
+        if self._thread_call is not None:
+            self._end(_stopped())
+            self._around.threads.give_up(self._thread_call)
+            self._future.cancel()
+            return
+        if self._give_up_timer is None:
+            self._future.cancel()  # once: another time would end what it does about the first
+        else:
+            self._give_up_timer.cancel()
+        self._give_up_timer = asyncio.get_running_loop().call_later(grace, self._give_up)
 
-    def _run_inline(self) -> Outcome:
+    def _give_up(self) -> None:
+        if not self._done:
+            _log.warning("builtin.deaf", job=self._job.id, command=self._job.command.command)
+            self._end(_stopped())
+
+    def _answer(self) -> Outcome:
         try:
             return of_answer(self._call())
-        except Exception as error:  # noqa: BLE001 - a built-in's error is its answer
+        except BaseException as error:  # noqa: BLE001 - whatever a built-in raises is its answer
             return self._failed(error)
 
-    def _finished(self, future: asyncio.Future[Any]) -> None:
-        if self._done:
-            if not future.cancelled():
-                future.exception()  # it was stopped: nobody waits for what it says
-            return
-        if future.cancelled():
-            self._end(of_error(CommandError("stopped")))
-            return
-        error = future.exception()
-        if error is not None:
-            self._end(self._failed(error))
-            return
+    async def _answer_later(self) -> Outcome:
         try:
-            outcome = of_answer(future.result())
-        except Exception as wrong:  # noqa: BLE001 - an answer without a form in JSON
-            outcome = self._failed(wrong)
-        self._end(outcome)
+            return of_answer(await self._call())
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a built-in raises is its answer
+            return self._failed(error)
+
+    def _finished(self, future: asyncio.Future[Outcome]) -> None:
+        self._end(_stopped() if future.cancelled() else future.result())
 
     def _failed(self, error: BaseException) -> Outcome:
         if not isinstance(error, CommandError):
@@ -219,6 +242,13 @@ class BuiltinExecution:
         return of_error(error)
 
     def _end(self, outcome: Outcome) -> None:
-        if not self._done:
-            self._done = True
-            self._around.ended(self._job, outcome)
+        if self._done:  # it was stopped: nobody waits for what it says
+            return
+        self._done = True
+        if self._give_up_timer is not None:
+            self._give_up_timer.cancel()
+        self._around.ended(self._job, outcome)
+
+
+def _stopped() -> Outcome:
+    return of_error(CommandError("stopped"))

@@ -92,10 +92,13 @@ class JobHandle:
 
         Raises:
             WaitTimeout: it has not ended by then; it goes on.
+            NotFoundError: it was given back before it began: another agent may run it.
         """
         job = self._job
         if job.result is not None:
             return job.result
+        if not self._is_there():
+            raise NotFoundError(f"id: {job.id}: it was given back")
         if job.ended is None:
             job.ended = asyncio.get_running_loop().create_future()
         try:
@@ -122,8 +125,7 @@ class JobHandle:
 
     async def usage(self) -> Usage:
         """Tell what the processes of the running attempt use."""
-        process, executor = self._job.execution, self._manager.executor
-        return await asyncio.get_running_loop().run_in_executor(executor, usage_of, process)
+        return await self._manager.threads.call(usage_of, self._job.execution)
 
     def __repr__(self) -> str:
         return f"<JobHandle {self.id} {self.stage}>"

@@ -94,7 +94,7 @@ class MatchHook(Hook):
     """Acts once, on the first line of output that a regular expression is found in.
 
     A line is what the job writes to stdout or stderr up to a line feed, however it was cut in
-    pieces, and the unfinished one at the end.
+    pieces, and the unfinished one at the end of each attempt.
     """
 
     def __init__(self, pattern: str | re.Pattern[str], action: Callable[[str], object]) -> None:

@@ -100,6 +100,7 @@ class Job:
         "started_ms",
         "stderr",
         "stdout",
+        "stopping",
         "subscriptions",
         "survivors",
         "verdict",
@@ -136,7 +137,8 @@ class Job:
         self.policy: RestartPolicy | None = None
         self.verdict: Outcome | None = None  # asked for from outside; wins over what it says
         self.last_outcome: Outcome | None = None  # of the last run, while another is to follow
-        self.signalled = 0  # last signal that a caller sent
+        self.signalled = 0  # signals that callers sent to the attempt, a bit each
+        self.stopping = False  # the attempt was told to end, and is seen to
         self.survivors = 0  # processes of the last attempt that would not die
         self.run_timer: asyncio.TimerHandle | None = None
         self.wait_timer: asyncio.TimerHandle | None = None

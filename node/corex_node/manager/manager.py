@@ -64,17 +64,22 @@ class ProcessManager(JobTable):
             ConflictError: its ID is in use.
             NotFoundError: there is no such command.
         """
-        if command.id is None:
-            command = structs.replace(command, id=new_id())
-        if command.job_id in self.jobs:
-            raise ConflictError(f"id: {command.id}: it is in use")
-        job = Job(command, self._entry(command.command, factory), _UNHEARD, None)
-        job.local = True
+        job = self._local(command, self._entry(command.command, factory))
         job.flags = flags
         job.hooks = tuple((hook, self._courier(hook)) for hook in hooks)
         self._enter(job)
         self.admit(job)
         return JobHandle(job, self)
+
+    def _local(self, command: Command, entry: Entry) -> Job:
+        """Make a job of which nobody outside hears."""
+        if command.id is None:
+            command = structs.replace(command, id=new_id())
+        if command.job_id in self.jobs:
+            raise ConflictError(f"id: {command.id}: it is in use")
+        job = Job(command, entry, _UNHEARD, None)
+        job.local = True
+        return job
 
     def system(
         self,
@@ -103,15 +108,25 @@ class ProcessManager(JobTable):
     async def internal(self, name: str, arguments: Mapping[str, Any] | None = None) -> Any:
         """Call a built-in for code inside the node and return its answer, decoded.
 
+        It needs no slot: who calls may hold the last one. It ends with the call that waits for it.
+
         Raises:
             NotFoundError: there is no such command.
             BadRequestError: it is a program, which answers nothing.
             JobFailed: it did not succeed.
         """
-        if self._entry(name, None).kind is Kind.PROGRAM:
+        entry = self._entry(name, None)
+        if entry.kind is Kind.PROGRAM:
             raise BadRequestError(f"name: {name}: it is a program: see `system` and `start`")
-        handle = self.start(Command(name, dict(arguments or {})))
-        result = (await handle.wait()).check()
+        job = self._local(Command(name, dict(arguments or {})), entry)
+        job.control = True
+        self._enter(job)
+        self.admit(job)
+        handle = JobHandle(job, self)
+        try:
+            result = (await handle.wait()).check()
+        finally:
+            handle.stop()
         return codec.decode_data(result.data)
 
     def _entry(self, name: str, factory: Factory | None) -> Entry:
@@ -239,9 +254,10 @@ class ProcessManager(JobTable):
         await self._stop_and_wait([job_id for job_id in self.jobs if not is_kept(job_id, keep)])
 
     async def _stop_and_wait(self, job_ids: Collection[str]) -> None:
-        for job_id in job_ids:
-            self.stop(job_id)
-        while any(job_id in self.jobs for job_id in job_ids):
+        jobs = self.snapshot(job_ids)
+        for job in jobs:
+            self.stop(job.id)
+        while any(self.jobs.get(job.id) is job for job in jobs):
             await self.change()
 
 

@@ -6,6 +6,7 @@ nobody else does. No observer can stop or slow a job.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from functools import partial
 import structlog
 
 from corex_node.manager.messages import JobMessage
+from corex_shared.errors import ServiceUnavailableError
 from corex_shared.models import Command, JobResult
 
 _MESSAGES_WAITING = 1000
@@ -26,7 +28,8 @@ _AT_ONCE = 100
 
 _log = structlog.get_logger()
 
-_Event = tuple[bool, Callable[[], object]]
+_Call = Callable[[], object]
+_Line = deque[tuple[int, _Call]]  # numbered in order
 
 
 class Courier:
@@ -36,7 +39,16 @@ class Courier:
         dropped: events that it was never told.
     """
 
-    __slots__ = ("_executor", "_lock", "_messages", "_under_way", "_waiting", "dropped", "name")
+    __slots__ = (
+        "_events",
+        "_executor",
+        "_lock",
+        "_messages",
+        "_numbers",
+        "_under_way",
+        "dropped",
+        "name",
+    )
 
     def __init__(self, executor: Executor, name: str) -> None:
         """Tell nothing yet.
@@ -47,59 +59,73 @@ class Courier:
         """
         self._executor = executor
         self._lock = threading.Lock()
-        self._waiting: deque[_Event] = deque()
-        self._messages = 0
+        self._messages: _Line = deque()
+        self._events: _Line = deque()
+        self._numbers = itertools.count()
         self._under_way = False
         self.dropped = 0
         self.name = name
 
-    def tell(self, call: Callable[[], object], *, is_message: bool = False) -> None:
+    def tell(self, call: _Call, *, is_message: bool = False) -> None:
         """Have a call made after all earlier ones; messages give way when too much waits."""
         with self._lock:
             if not self._make_room(is_message):
                 return
-            self._waiting.append((is_message, call))
-            self._messages += is_message
+            line = self._messages if is_message else self._events
+            line.append((next(self._numbers), call))
             begins = not self._under_way
             self._under_way = True
         if begins:
             self._run()
 
     def _make_room(self, is_message: bool) -> bool:
-        if is_message and self._messages >= _MESSAGES_WAITING:
-            oldest = next(at for at, (message, _) in enumerate(self._waiting) if message)
-            del self._waiting[oldest]
-            self._messages -= 1
-            self._count()
-        elif not is_message and len(self._waiting) - self._messages >= _EVENTS_WAITING:
-            self._count()
+        if is_message and len(self._messages) >= _MESSAGES_WAITING:
+            self._messages.popleft()
+            self._count(1)
+        elif not is_message and len(self._events) >= _EVENTS_WAITING:
+            self._count(1)
             return False
         return True
 
-    def _count(self) -> None:
-        self.dropped += 1
-        if self.dropped & (self.dropped - 1) == 0:  # 1, 2, 4, 8 …
+    def _count(self, lost: int) -> None:
+        before = self.dropped
+        self.dropped += lost
+        if self.dropped.bit_length() > before.bit_length():  # 1, 2, 4, 8 …
             _log.warning("observer.slow", observer=self.name, dropped=self.dropped)
 
     def _run(self) -> None:
         try:
             self._executor.submit(self._tell_some)
-        except RuntimeError:  # the manager is closed: nobody is told any more
-            self._waiting.clear()
+        except (RuntimeError, ServiceUnavailableError):  # the manager is closed, or no thread left
+            with self._lock:
+                self._count(len(self._messages) + len(self._events))
+                self._messages.clear()
+                self._events.clear()
+                self._under_way = False
 
     def _tell_some(self) -> None:
         for _ in range(_AT_ONCE):
             with self._lock:
-                if not self._waiting:
+                call = self._take()
+                if call is None:
                     self._under_way = False
                     return
-                is_message, call = self._waiting.popleft()
-                self._messages -= is_message
             try:
                 call()
             except Exception:  # noqa: BLE001 - an observer's error is its own
                 _log.warning("observer.failed", observer=self.name, exc_info=True)
         self._run()
+
+    def _take(self) -> _Call | None:
+        """Take what came first."""
+        lines = [line for line in (self._events, self._messages) if line]
+        if not lines:
+            return None
+        return min(lines, key=_first_number).popleft()[1]
+
+
+def _first_number(line: _Line) -> int:
+    return line[0][0]
 
 
 class Handler:

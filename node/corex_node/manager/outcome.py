@@ -67,10 +67,19 @@ def of_answer(value: object) -> Outcome:
 def of_error(error: BaseException) -> Outcome:
     """Make the outcome of a command that raised: its own code, or 500."""
     if isinstance(error, CommandError):
-        code, text = error.code, str(error)
+        code, text = error.code, _told(error)
     else:
-        code, text = 500, f"{type(error).__name__}: {error}"
+        code, text = 500, f"{type(error).__name__}: {_told(error)}"
     return Outcome(JobState.ERROR, code, data=_reason(text), level=Level.JSON)
+
+
+def _told(error: BaseException) -> str:
+    """What an error says; whatever it is, it has a form in JSON then."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - it cannot even be told
+        return "it cannot be shown"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _reason(text: str) -> str:

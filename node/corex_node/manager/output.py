@@ -81,6 +81,18 @@ class OutputRelay:
                 output.reader = None
                 output.answering = False
 
+    # -- from built-ins -----------------------------------------------------------------------
+
+    def tell(self, job: Job, level: Level, text: str) -> None:
+        """Take a message of a built-in; its result has of it what a program's would."""
+        if job.flags.no_output:
+            return
+        is_output = level <= Level.STDERR
+        output = self._output(job, level if is_output else Level.STDOUT)
+        if is_output:
+            output.written += len(text.encode())
+        self._take(job, output, Piece(level, text, True, False))
+
     # -- to those who listen ------------------------------------------------------------------
 
     def say(self, job: Job, level: int, text: str, *, whole: bool = True) -> None:

@@ -63,6 +63,7 @@ class Entry:
         repeatable: running it twice cannot be told from running it once, so that the agent need
             not remember that it ran.
         private: its messages go to its own stream, never to the node's log.
+        leads: whether the context is the first of its parameters.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Entry:
     wants_context: bool = False
     repeatable: bool = False
     private: bool = False
+    leads: bool = True
 
     def parse(self, arguments: dict[str, Any] | None) -> Any:
         """Check arguments.
@@ -101,8 +103,10 @@ class Entry:
             if self.wants_context:
                 named["context"] = context
             return partial(self.function, **named)
-        if self.wants_context:
+        if self.wants_context and self.leads:
             return partial(self.function, context, arguments)
+        if self.wants_context:
+            return partial(self.function, arguments, context=context)
         return partial(self.function, arguments)
 
     def schema(self) -> dict[str, Any]:
@@ -110,6 +114,12 @@ class Entry:
         if self.passing is Passing.OPEN:
             return {"type": "object"}
         return msgspec.json.schema(self.arguments)
+
+
+def _is_coroutine_function(function: Function) -> bool:
+    """Whether calling it makes a coroutine; an object that is called may too."""
+    call = type(function).__call__
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 
 def _named(text: str) -> str:
@@ -219,7 +229,7 @@ class Registry:
 
         def register(function: F) -> F:
             kind = Kind.INLINE if inline else Kind.THREAD
-            if inspect.iscoroutinefunction(function):
+            if _is_coroutine_function(function):
                 kind = Kind.ASYNC
             self._add(name, kind, function, arguments, repeatable, private)
             return function
@@ -246,6 +256,7 @@ class Registry:
             wants.wants_context,
             repeatable,
             private,
+            wants.leads,
         )
 
     def _check_free(self, name: str) -> None:

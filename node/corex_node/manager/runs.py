@@ -1,4 +1,7 @@
-"""What is said of one run of a job that has several."""
+"""What is said of one run of a job that has several.
+
+That is of each run of a recurring job, the last included, and of each that a restart follows.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from corex_shared.states import JobState
 
 
 class RunReport(Struct, frozen=True):
-    """A run that has ended and is followed by another.
+    """A run that has ended.
 
     Attributes:
         run: 1 for the first.
@@ -21,7 +24,7 @@ class RunReport(Struct, frozen=True):
         code: likewise.
         signal: likewise.
         duration: in ms.
-        next: in how many ms the next begins.
+        next: in how many ms the next begins, None when there is none.
     """
 
     run: int
@@ -29,7 +32,7 @@ class RunReport(Struct, frozen=True):
     code: int
     signal: int
     duration: int
-    next: int
+    next: int | None
 
     def text(self) -> str:
         """As JSON, for the job's log."""
@@ -40,10 +43,11 @@ class RunReport(Struct, frozen=True):
         return msgspec.structs.asdict(self)
 
 
-def report_run(job: Job, outcome: Outcome, delay: float) -> RunReport:
+def report_run(job: Job, outcome: Outcome, delay: float | None) -> RunReport:
     """Make the report of the run that has just ended; the next begins after `delay` seconds."""
+    following = int(delay * 1000) if delay is not None else None
     return RunReport(
-        job.attempts, outcome.state, outcome.code, outcome.signal, job.last_ms, int(delay * 1000)
+        job.attempts, outcome.state, outcome.code, outcome.signal, job.last_ms, following
     )
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct, defstruct
 
 CONTEXT = "context"
 """Parameter that gets the `Context`."""
+_MANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class NoArguments(Struct, forbid_unknown_fields=True):
@@ -37,12 +38,14 @@ class Signature(Struct, frozen=True):
     Attributes:
         arguments: type that a command's arguments are checked against.
         passing: how they are given to the function.
-        wants_context: whether it gets the context first, or by that name.
+        wants_context: whether it gets the context too, by its name unless it `leads`.
+        leads: whether the context is the first of its parameters.
     """
 
     arguments: ArgumentsType
     passing: Passing
     wants_context: bool
+    leads: bool
 
 
 def read_signature(
@@ -61,28 +64,63 @@ def read_signature(
     Raises:
         TypeError: the function cannot be called with arguments by name.
     """
-    parameters = dict(inspect.signature(function).parameters)
-    wants_context = parameters.pop(CONTEXT, None) is not None
+    signature = inspect.signature(function)
+    parameters = dict(signature.parameters)
+    leads = next(iter(parameters), "") == CONTEXT
+    found = parameters.get(CONTEXT)
+    wants_context = found is not None and found.kind not in _MANY
+    if wants_context:
+        del parameters[CONTEXT]
+    passing, wanted = _passing(name, function, parameters, arguments)
+    _check_call(name, signature, passing, wants_context, leads)
+    return Signature(wanted, passing, wants_context, leads)
+
+
+def _passing(
+    name: str,
+    function: Callable[..., Any],
+    parameters: dict[str, inspect.Parameter],
+    arguments: ArgumentsType | None,
+) -> tuple[Passing, ArgumentsType]:
+    """Tell how the arguments are passed, and what they are checked against."""
     if arguments is not None:
-        passing = Passing.OPEN if issubclass(arguments, dict) else Passing.STRUCT
-        return Signature(arguments, passing, wants_context)
+        return (Passing.OPEN if issubclass(arguments, dict) else Passing.STRUCT), arguments
     if len(parameters) == 1:
         [only] = parameters.values()
         if only.name.startswith("_") and only.annotation is only.empty:
-            return Signature(NoArguments, Passing.STRUCT, wants_context)
+            return Passing.STRUCT, NoArguments
     types = _types(name, function, parameters)
     if len(parameters) == 1:
         [wanted] = types.values()
         if isinstance(wanted, type) and issubclass(wanted, Struct):
-            return Signature(wanted, Passing.STRUCT, wants_context)
-    made = defstruct(
-        f"{name} arguments",
-        [_field(name, parameter, types) for parameter in parameters.values()],
-        forbid_unknown_fields=True,
-        kw_only=True,
-    )
-    msgspec.json.schema(made)  # a type that cannot be checked against is found now
-    return Signature(made, Passing.NAMED, wants_context)
+            return Passing.STRUCT, wanted
+    fields = [_field(name, parameter, types) for parameter in parameters.values()]
+    return Passing.NAMED, _made_struct(name, fields)
+
+
+def _made_struct(name: str, fields: list[Any]) -> type[Struct]:
+    try:
+        made = defstruct(f"{name} arguments", fields, forbid_unknown_fields=True, kw_only=True)
+        msgspec.json.schema(made)  # a type that cannot be checked against is found now
+    except TypeError as error:
+        raise TypeError(f"{name}: its arguments cannot be checked: {error}") from error
+    return made
+
+
+def _check_call(
+    name: str, signature: inspect.Signature, passing: Passing, wants_context: bool, leads: bool
+) -> None:
+    """See that the function can be called as `Entry.bind` will do it."""
+    named = {CONTEXT: None} if wants_context else {}
+    try:
+        if passing is Passing.NAMED:
+            signature.bind(**dict.fromkeys(signature.parameters))
+        elif wants_context and leads:
+            signature.bind(None, None)
+        else:
+            signature.bind(None, **named)
+    except TypeError as error:
+        raise TypeError(f"{name}: it cannot be called with its arguments: {error}") from error
 
 
 def _types(

@@ -19,13 +19,11 @@ from functools import partial
 
 import structlog
 
-from corex_node.manager.abilities import signal_process
 from corex_node.manager.attempts import Attempts
 from corex_node.manager.context import Context
 from corex_node.manager.executions import Surroundings
 from corex_node.manager.jobs import Demand, Job
 from corex_node.manager.limits import Limits
-from corex_node.manager.lineup import Lineup
 from corex_node.manager.observers import Observers
 from corex_node.manager.outcome import Outcome, of_state
 from corex_node.manager.output import OutputRelay
@@ -34,16 +32,21 @@ from corex_node.manager.registry import Entry, Registry
 from corex_node.manager.restarts import policy_of
 from corex_node.manager.results import result_of
 from corex_node.manager.runs import event_of, report_run
+from corex_node.manager.starter import Starter
 from corex_node.manager.threads import DaemonThreads
 from corex_node.process.spawner_pool import SpawnerPool, Spawners
 from corex_node.process.watcher import Watcher
-from corex_shared.errors import BadRequestError
+from corex_shared.errors import BadRequestError, NotFoundError
 from corex_shared.models import Command
 from corex_shared.states import JobState, Level, Stage
 
 _THREADS = 256
 """Built-ins that may wait, at once; threads are made as they are needed."""
-_OBSERVER_THREADS = 32
+_BESIDE = 64
+"""Those of them that are left when every slot is held by such a built-in."""
+_OBSERVER_THREADS = 256
+_OBSERVER_PATIENCE = 1.0
+"""Seconds in which observers may be told the last events, at the end."""
 _LAST_SIGNAL = 64
 _STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGQUIT})
 
@@ -70,7 +73,7 @@ class JobTable(ABC):
         lineup: who runs and who waits.
         output: what jobs say, and who hears it.
         observers: of all jobs.
-        executor: threads for what blocks.
+        threads: for what blocks.
     """
 
     def __init__(
@@ -102,28 +105,26 @@ class JobTable(ABC):
         self.jobs: dict[str, Job] = {}
         self._log = structlog.get_logger().bind()  # once: a job's events cost no look-up
         self._sink = sink
-        self._journal = journal
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._wake = asyncio.Event()  # something became ready, or a slot free
         self._freed = asyncio.Event()  # for those who wait for capacity
         self._unprivileged = False
-        self._parked: list[Job] = []  # wait for their next run, and that is not remembered yet
-        self.lineup = Lineup(limits.max_jobs, self._wake.set)
-        self.executor = DaemonThreads(_THREADS, "builtin")
+        self.threads = DaemonThreads(max(_THREADS, limits.max_jobs + _BESIDE), "builtin")
         self._observer_threads = DaemonThreads(_OBSERVER_THREADS, "observer")
         self.observers = Observers(self._observer_threads)
         self.output = OutputRelay(sink, limits, self.observers)
         self._watcher = Watcher(self._loop)
         self._spawners: Spawners = spawners or SpawnerPool(self._watcher, self._loop.call_soon)
         self._attempts = Attempts(self, self._surroundings, self.output, clock, self._concluded)
+        self._starter = Starter(self.jobs, limits.max_jobs, journal, self._attempts.start_soon)
+        self.lineup = self._starter.lineup
 
     def _surroundings(self, attempts: Attempts) -> Surroundings:
         return Surroundings(
             lambda: self.scope,
             self._watcher,
             self._spawners,
-            self.executor,
+            self.threads,
             self.limits.linger,
             lambda: self._unprivileged,
             attempts.began,
@@ -207,39 +208,22 @@ class JobTable(ABC):
         elif job.stage is Stage.RUNNING:
             self._attempts.start_soon(job)
         elif job.ready:
-            self._wake.set()
+            self._starter.stir()
 
     def withdraw(self, job: Job) -> None:
         """Take a job out again, without a result; who waits for it waits no more."""
         self._forget(job)
-        if job.ended is not None:
-            job.ended.cancel()
+        if job.ended is not None and not job.ended.done():
+            job.ended.set_exception(NotFoundError(f"id: {job.id}: it was given back"))
+            job.ended.exception()  # perhaps nobody waits for it any more
 
     async def run(self) -> None:
         """Start jobs that waited, as slots become free; to be cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            await self.note_parked()
-            batch = self.lineup.take_ready()
-            if not batch:
-                continue
-            for job in batch:
-                if job.local:  # nobody else needs to know
-                    self._attempts.start_soon(job)
-            batch = [job for job in batch if not job.local]
-            if batch:
-                await self._journal.running(batch)
-            for job in batch:
-                if self.jobs.get(job.id) is job:  # not killed meanwhile
-                    self._attempts.start_soon(job)
+        await self._starter.run()
 
     async def note_parked(self) -> None:
-        """Have the journal remember who waits for the next of several runs: they do not run."""
-        parked, self._parked = self._parked, []
-        waiting = [job for job in parked if self.jobs.get(job.id) is job and not job.execution]
-        if waiting:
-            await self._journal.waiting(waiting)
+        """See `Starter`."""
+        await self._starter.note_parked()
 
     def between_runs(self) -> list[Job]:
         """Jobs of callers that have run and wait for their next run."""
@@ -285,9 +269,9 @@ class JobTable(ABC):
         job = self.jobs.get(job_id)
         if job is None:
             return False
-        job.signalled = number
+        job.signalled |= 1 << number
         if number not in _STOP_SIGNALS:
-            signal_process(job.execution, number)
+            self._attempts.signal(job, number)
         elif job.flags.protected:
             self._attempts.stop(job, number, self.grace_of(job))
         else:
@@ -300,7 +284,7 @@ class JobTable(ABC):
         job = self.jobs.get(job_id)
         if job is None:
             return False
-        job.signalled = number
+        job.signalled |= 1 << number
         self._end(job, number)
         return True
 
@@ -324,7 +308,7 @@ class JobTable(ABC):
         job = self.jobs.get(job_id)
         if job is None:
             return False
-        if job.flags.protected:
+        if job.flags.protected:  # only `stop` and a shutdown end it
             return True
         job.policy = None
         if job.last_outcome is not None and job.stage is Stage.WAITING:
@@ -339,41 +323,52 @@ class JobTable(ABC):
     def abandon(self) -> None:
         """End whatever still runs, at once, without results: the agent itself is ending."""
         for job in list(self.jobs.values()):
-            if job.execution is not None:
-                job.execution.stop(0)
+            self._attempts.stop(job, signal.SIGKILL, 0)
 
     async def close(self) -> None:
         """Give up threads and descriptors; no job is left."""
+        await self._settle_observers()
+        self._observer_threads.shutdown(cancel_futures=True)
+        self.threads.shutdown(cancel_futures=True)
         self._spawners.close()
         self._watcher.close()
-        self.executor.shutdown(cancel_futures=True)
-        self._observer_threads.shutdown()
+
+    async def _settle_observers(self) -> None:
+        """Let observers hear of the last ends, as far as they are quick."""
+        deadline = self._loop.time() + _OBSERVER_PATIENCE
+        while self._loop.time() < deadline:
+            if not self._observer_threads.busy:
+                return
+            await asyncio.sleep(0.01)
 
     def _concluded(self, job: Job, outcome: Outcome, lasted: float) -> None:
         """One attempt has ended and was judged: decide what follows."""
         delay = None
         if job.policy is not None and (job.flags.protected or outcome.state != JobState.KILLED):
             delay = job.policy.after(outcome.ok, lasted, random.random())
+        if job.attempts and (delay is not None or job.command.recurring_period):
+            self._report(job, outcome, delay)
         if delay is None:
             self._finish(job, outcome)
         else:
             self._run_again(job, outcome, delay)
 
-    def _run_again(self, job: Job, outcome: Outcome, delay: float) -> None:
-        """Give slot and queue away between two runs, and stand in line again after `delay`."""
+    def _report(self, job: Job, outcome: Outcome, delay: float | None) -> None:
+        """Tell of one run of several."""
         report = report_run(job, outcome, delay)
         self.output.say(job, Level.JOB, report.text())
         if not job.local:
             self._sink.event(event_of(job), job, report.fields())
+
+    def _run_again(self, job: Job, outcome: Outcome, delay: float) -> None:
+        """Give slot and queue away between two runs, and stand in line again after `delay`."""
         job.verdict = None
         job.last_outcome = outcome
         self.lineup.release(job)
         self._freed.set()
         self.lineup.wait(job)
         job.wait_timer = self._loop.call_later(delay, self._line_up, job)
-        if not job.local:
-            self._parked.append(job)
-            self._wake.set()
+        self._starter.park(job)
 
     def _line_up(self, job: Job) -> None:
         job.wait_timer = None

@@ -66,14 +66,109 @@ def test_nothing_is_heard_twice_in_the_nodes_log(wire: Wire) -> None:
     assert "once" in _text(wire.log(follower), 7)
 
 
-def test_much_output(wire: Wire) -> None:
-    """All of ten megabytes is shown, or what is missing is counted and told."""
-    job = wire.script("sleep 0.3; yes 0123456789abcdef | head -c 10000000; sleep 0.2")
+def test_much_output(wire: Wire, tmp_path: Path) -> None:
+    """All of ten megabytes is shown, or what is missing is counted and told where it is missing."""
+    go, follower = tmp_path / "go", wire.new_id()
+    job = wire.script(f"until [ -e {go} ]; do sleep 0.01; done; seq -w 1000000 | head -c 10000000")
+    wire.wait_stage(job, "running")
+    with wire.subscribed(wire.keys.stream(follower)) as heard:
+        wire.push("core.subscribe", {"id": job}, id=follower, stream=True, control=True)
+        wire.wait_stage(follower, "running")
+        go.touch()
+        messages: list[Pairs] = eventually(
+            lambda: heard() if heard() and heard()[-1]["flags"] & 6 else [], "its end", seconds=30
+        )
+    missed = json.loads(wire.result(follower)["data"])["missed"]
+    assert wire.result(job)["stdout_bytes"] == 8_000_000
+    assert len(_text(messages)) + missed == 8_000_000
+    assert [message["seq"] for message in messages] == list(range(len(messages)))
+    _assert_gaps_are_told(messages)
+
+
+def _assert_gaps_are_told(messages: list[Pairs]) -> None:
+    """Lines follow each other, but where as many characters are told to be missing."""
+    at = 0  # characters that were written up to here
+    for message in messages[:-1]:
+        text = message["message"]
+        if message["level"] == 7:
+            at += int(text.split()[1])
+            continue
+        numbers = text.split()
+        assert (int(numbers[0]) - 1) * 8 == at
+        assert len(numbers) * 8 == len(text)
+        at += len(text)
+
+
+def test_a_job_that_comes_late_gets_the_backlog_of_a_megabyte_that_was_written(wire: Wire) -> None:
+    """The last 64 KiB, the rest is told to be missing."""
+    job = wire.script("seq -w 100000 999999 | head -c 1000000; echo done >&2; sleep 30")
+    wire.wait_stage(job, "running")
+    with wire.subscribed(wire.keys.node_log(wire.node)) as heard:
+        eventually(lambda: [m for m in heard() if m["job"] == job] or wire.log(job), seconds=1)
     follower = _follow(wire, job)
-    result = wire.result(follower, seconds=60)
-    missed = json.loads(result["data"])["missed"]
+    eventually(lambda: "done\n" in _text(wire.log(follower), 2), "the end of the backlog")
+    wire.push("job.kill", {"id": job}, control=True)
+    told = json.loads(wire.result(follower)["data"])
+    assert told["code"] == 499
+    assert told["missed"] + len(_text(wire.log(follower))) + 5 == 1_000_005
+    assert 0 < len(_text(wire.log(follower))) <= 64 * 1024 + 5
+
+
+def test_all_runs_of_a_recurring_job_are_followed(wire: Wire) -> None:
+    """What each writes, and the report of each, until it is unscheduled."""
+    job = wire.script("echo run; exit $((1 - $(date +%N) % 2))", recurring_period=0.05)
+    follower = _follow(wire, job)
+    eventually(lambda: _text(wire.log(follower)).count("run\n") >= 3, "three runs")
+    wire.push("job.unschedule", {"id": job}, control=True)
+    result = wire.result(job)
+    told = json.loads(wire.result(follower)["data"])
+    assert (told["state"], told["code"]) == (result["state"], result["code"])
+    reports = [json.loads(m["message"]) for m in wire.log(follower) if m["level"] == 30]
+    runs = [report["run"] for report in reports]
+    assert runs == list(range(runs[0], result["attempts"] + 1))
+    assert wire.result(follower)["state"] == "SUCCESS"
+
+
+def test_many_followers_of_one_job(wire: Wire, tmp_path: Path) -> None:
+    """Thirty that come while it writes see the same."""
+    go = tmp_path / "go"
+    script = f"echo begin; until [ -e {go} ]; do sleep 0.01; done; seq 2000"
+    job = wire.script(script)
+    wire.wait_stage(job, "running")
+    followers = [_follow(wire, job) for _ in range(15)]
+    for follower in followers:
+        wire.wait_stage(follower, "running")
+    go.touch()
+    followers += [_follow(wire, job) for _ in range(15)]
+    results = wire.results(followers)
+    shown = {
+        _text(wire.log(follower)) for follower in followers if results[follower]["code"] != 404
+    }
+    whole = "begin\n" + "".join(f"{number}\n" for number in range(1, 2001))
+    assert shown == {whole}
+
+
+def test_a_follower_has_a_time_of_its_own(wire: Wire) -> None:
+    """`max_time` ends the follower, and not the job."""
+    job = wire.script("echo up; sleep 30")
+    follower = wire.push("core.subscribe", {"id": job}, stream=True, control=True, max_time=0.3)
+    assert wire.result(follower)["state"] == "TIMEOUT"
+    assert "state" not in wire.state(job)
+    wire.push("job.kill", {"id": job}, control=True)
     wire.result(job)
-    assert 0 <= missed < 10_000_000
+
+
+def test_a_job_that_waits_is_followed_from_its_first_line(wire: Wire) -> None:
+    """As soon as the node knows it."""
+    queue = f"q-{wire.new_id()}"
+    holder, job = wire.script("sleep 30", queue=queue), wire.script("echo first", queue=queue)
+    wire.wait_stage(job, "waiting")
+    follower = _follow(wire, job)
+    wire.wait_stage(follower, "running")
+    wire.push("job.kill", {"id": holder, "signal": 9}, control=True)
+    assert wire.result(follower)["state"] == "SUCCESS"
+    assert _text(wire.log(follower)) == "first\n"
+    wire.results([holder, job])
 
 
 def _own(wire: Wire) -> str:

@@ -99,3 +99,65 @@ def test_a_signal_that_does_not_exist(wire: Wire) -> None:
         result = wire.result(job)
         assert (result["state"], result["code"]) == ("ERROR", 400)
         assert "signal" in result["data"]
+
+
+def test_each_way_of_killing_a_running_job(wire: Wire) -> None:
+    """TERM is what 0 and nothing mean; INT and KILL are themselves."""
+    for asked, died in ((None, 15), (0, 15), (15, 15), (2, 2), (9, 9)):
+        job = wire.push("core.system", {"name": "sleep", "args": ["30"]})
+        wire.wait_stage(job, "running")
+        assert _answer(wire, "job.kill", id=job, signal=asked) is True
+        result = wire.result(job)
+        assert (result["state"], result["code"]) == ("KILLED", 499)
+        # One that is killed before it runs has no signal to die of.
+        assert result["signal"] in (died, 9)
+
+
+def test_a_job_that_ignores_int_has_its_time(wire: Wire) -> None:
+    """A job that was sent INT ends at `max_time` at the latest, and was killed."""
+    script = "trap '' INT; echo ready; while :; do sleep 0.05; done"
+    job = wire.script(script, stream=True, max_time=1, grace=0.2)
+    eventually(lambda: wire.log(job), "the trap is set")
+    assert _answer(wire, "job.kill", id=job, signal=2) is True
+    result = wire.result(job)
+    assert (result["state"], result["signal"]) == ("KILLED", 15)
+
+
+def test_any_signal_that_was_sent_and_was_deadly(wire: Wire) -> None:
+    """A job that dies of one of several signals was killed."""
+    job = wire.script("echo ready; while :; do sleep 0.05; done", stream=True)
+    eventually(lambda: wire.log(job), "it runs")
+    for number in (10, 28, 23):  # the last two are ignored
+        wire.push("job.kill", {"id": job, "signal": number}, control=True)
+    result = wire.result(job)
+    assert (result["state"], result["code"], result["signal"]) == ("KILLED", 499, 10)
+
+
+def test_a_command_may_kill_itself(wire: Wire) -> None:
+    """It did what was asked: it is killed."""
+    job = wire.new_id()
+    wire.push("job.kill", {"id": job}, id=job, control=True)
+    assert wire.result(job)["state"] == "KILLED"
+
+
+def test_a_job_that_is_killed_many_times_has_one_result(wire: Wire) -> None:
+    """However it is killed."""
+    job = wire.script("sleep 30")
+    kills = [
+        wire.push("job.kill", {"id": job, "signal": number}, control=True)
+        for number in (15, 2, 15, 9, 9, 3, 15)
+    ]
+    assert wire.result(job)["state"] == "KILLED"
+    answers = [json.loads(result["data"]) for result in wire.results(kills).values()]
+    assert set(answers) <= {True, False}
+
+
+def test_killall_leaves_who_asks(wire: Wire) -> None:
+    """By either list; jobs that come afterwards run."""
+    jobs = [wire.script("sleep 30") for _ in range(5)]
+    for job in jobs:
+        wire.wait_stage(job, "running")
+    asked = wire.push("job.killall")
+    assert (wire.result(asked)["state"], wire.result(asked)["data"]) == ("SUCCESS", "true")
+    assert {result["state"] for result in wire.results(jobs).values()} == {"KILLED"}
+    assert wire.result(wire.script("echo out"))["streams"][0] == "out\n"

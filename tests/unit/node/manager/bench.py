@@ -9,13 +9,17 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from corex_node.manager.handle import JobHandle
 from corex_node.manager.jobs import Demand, Job
 from corex_node.manager.limits import Limits
 from corex_node.manager.manager import ProcessManager
 from corex_node.manager.registry import Registry
+from corex_node.manager.restarts import Backoff
+from corex_node.testing import FakeProcess, FakeProcesses
 from corex_shared.models import Command, JobResult
 from tests.helpers.eventually import eventually_async
 
+QUICK = Backoff(first=0.01, jitter=0)
 SILENT = Demand(False, frozenset())
 ALL = Demand(True, frozenset())
 
@@ -28,18 +32,31 @@ class Bench:
         results: of jobs, in the order of their ends.
         messages: `(job, level, text)` in order.
         events: `(kind, job, fields)` in order.
+        journal: cleared while nothing can be remembered.
         journalled: jobs of which it was remembered that they run.
         congested_now: what the sink says of itself.
     """
 
-    def __init__(self, registry: Registry, limits: Limits) -> None:
-        """Make a manager; to be called within a running loop."""
-        self.manager = ProcessManager("n1", registry, limits, self, self, self)
+    def __init__(
+        self, registry: Registry, limits: Limits, processes: FakeProcesses | None = None
+    ) -> None:
+        """Make a manager, perhaps of fake processes; to be called within a running loop."""
+        self.manager = ProcessManager(
+            "n1",
+            registry,
+            limits,
+            self,
+            self,
+            self,
+            spawners=processes,
+        )
         self.results: dict[str, JobResult] = {}
         self.messages: list[tuple[str, int, str]] = []
         self.events: list[tuple[str, str, dict[str, object]]] = []
         self.journalled: list[str] = []
         self.parked: list[str] = []
+        self.journal = asyncio.Event()
+        self.journal.set()
         self.congested_now = False
         self._numbers = itertools.count(1)
 
@@ -63,7 +80,8 @@ class Bench:
         self.events.append((kind, job.id, dict(fields)))
 
     async def running(self, jobs: list[Job]) -> None:
-        """Remember that they run."""
+        """Remember that they run, as soon as that is possible."""
+        await self.journal.wait()
         self.journalled += [job.id for job in jobs]
 
     async def waiting(self, jobs: list[Job]) -> None:
@@ -82,8 +100,7 @@ class Bench:
 
     async def close(self) -> None:
         """End all jobs and give everything up."""
-        for job in list(self.manager.jobs):
-            self.manager.kill(job, signal.SIGKILL)
+        self.manager.stop_all(signal.SIGKILL)
         await eventually_async(lambda: not self.manager.jobs)
         self._running.cancel()
         await asyncio.wait([self._running])
@@ -140,3 +157,36 @@ class Bench:
             ),
             f"{job.id} writes",
         )
+
+
+class QuickBench(Bench):
+    """A manager whose processes do what the test says: nothing is started.
+
+    Attributes:
+        processes: all of them.
+    """
+
+    def __init__(self, registry: Registry, limits: Limits) -> None:
+        """Make a manager; to be called within a running loop."""
+        self.processes = FakeProcesses()
+        super().__init__(registry, limits, self.processes)
+
+    async def close(self) -> None:
+        """End all jobs and give everything up."""
+        await super().close()
+        self.processes.close()
+
+    def tool(self, **fields: Any) -> Job:
+        """Push a program."""
+        return self.push("core.system", {"name": "tool"}, **fields)
+
+    async def process(self, job: Job | JobHandle) -> FakeProcess:
+        """Wait until an attempt of a job runs, and return its process."""
+        await eventually_async(lambda: job.pid, f"{job.id} runs")
+        [process] = [process for process in self.processes.running if process.pid == job.pid]
+        return process
+
+    async def next_process(self, job: Job | JobHandle, after: FakeProcess) -> FakeProcess:
+        """Wait until an attempt later than that of a process runs."""
+        await eventually_async(lambda: job.pid not in (0, after.pid), f"{job.id} runs again")
+        return await self.process(job)

@@ -1,4 +1,4 @@
-"""A process manager with real processes and no Redis."""
+"""Process managers without Redis, with real processes or with fake ones."""
 
 from __future__ import annotations
 
@@ -8,19 +8,27 @@ import pytest
 
 from corex_node.builtins import standard_registry
 from corex_node.manager.limits import Limits
-from corex_node.manager.restarts import Backoff
-from tests.unit.node.manager.bench import Bench
+from tests.unit.node.manager.bench import QUICK, Bench, QuickBench
 
 
 @pytest.fixture
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     """A manager; `parametrize("bench", [Limits(…)], indirect=True)` gives it other limits."""
-    quick = Backoff(first=0.01, jitter=0)
-    limits = getattr(request, "param", None) or Limits(backoff=quick, linger=0.3)
+    limits = getattr(request, "param", None) or Limits(backoff=QUICK, linger=0.3)
     made = Bench(standard_registry(), limits)
     made.start()
     # The spawners are up: times of the tests are not theirs.
     await made.all_results([made.program("true"), made.program("true")])
     made.results.clear()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def quick(request: pytest.FixtureRequest) -> AsyncIterator[QuickBench]:
+    """A manager whose processes do what the test says; `parametrize` as for `bench`."""
+    limits = getattr(request, "param", None) or Limits(backoff=QUICK, grace=0.01)
+    made = QuickBench(standard_registry(), limits)
+    made.start()
     yield made
     await made.close()

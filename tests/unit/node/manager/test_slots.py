@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import random
+
 import pytest
 
+from corex_node.manager.jobs import Job
 from corex_node.manager.limits import Limits
 from corex_shared.states import JobState, Stage
-from tests.unit.node.manager.bench import Bench
+from tests.helpers.eventually import eventually_async
+from tests.unit.node.manager.bench import QUICK, Bench, QuickBench
 
 TWENTY = pytest.mark.parametrize("bench", [Limits(max_jobs=20)], indirect=True)
 ONE = pytest.mark.parametrize("bench", [Limits(max_jobs=1)], indirect=True)
@@ -31,6 +37,88 @@ async def test_three_hundred_jobs_and_twenty_slots(bench: Bench) -> None:
         assert sum(one < start < other for one, other in overlapping) <= 20
     assert (bench.manager.running, bench.manager.waiting) == (0, 0)
     assert bench.manager.capacity() == 20
+
+
+@TWENTY
+async def test_as_their_own_traces_show_it_never_more_than_twenty_run(bench: Bench) -> None:
+    """Three hundred of many queues and of none, in one go: all end, each queue in its order."""
+    chance = random.Random(1)
+    names = [None, None, *(f"q{number}" for number in range(30))]
+    script = "date +%s%N; sleep 0.0{}; date +%s%N"
+    jobs = [
+        bench.script(script.format(chance.randrange(10, 40)), queue=chance.choice(names))
+        for _ in range(300)
+    ]
+    results = await bench.all_results(jobs)
+    assert {result.state for result in results} == {JobState.SUCCESS}
+    spans = [tuple(int(text) for text in result.stdout.split()) for result in results]
+    edges = sorted([(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans])
+    running = list(itertools.accumulate(step for _, step in edges))
+    assert 10 < max(running) <= 20
+    for name in names[2:]:
+        of_queue = [
+            span for job, span in zip(jobs, spans, strict=True) if job.command.queue == name
+        ]
+        flat = [moment for span in of_queue for moment in span]
+        assert flat == sorted(flat)
+    assert (bench.manager.running, bench.manager.waiting) == (0, 0)
+
+
+@pytest.mark.parametrize("quick", [Limits(max_jobs=2)], indirect=True)
+async def test_jobs_that_wait_do_not_count_as_running(quick: QuickBench) -> None:
+    """A hundred that wait for their queue or for their next run leave a slot to others."""
+    recurring = [quick.tool(recurring_period=60) for _ in range(10)]
+    for job in recurring:
+        (await quick.process(job)).exit()
+    await eventually_async(lambda: quick.manager.waiting == 10)
+    queued = [quick.tool(queue="q") for _ in range(100)]
+    assert (quick.manager.running, quick.manager.waiting) == (1, 109)
+    other = quick.tool()
+    assert other.stage is Stage.RUNNING
+    assert quick.manager.running == 2
+    (await quick.process(other)).exit()
+    for job in queued:
+        (await quick.process(job)).exit()
+    assert (await quick.result(queued[-1])).ok
+    assert list(quick.results) == [other.id, *(job.id for job in queued)]
+
+
+@pytest.mark.parametrize("quick", [Limits(max_jobs=1, backoff=QUICK)], indirect=True)
+async def test_slot_and_queue_are_free_between_two_runs(quick: QuickBench) -> None:
+    """A job that is to run again stands at the end of the line, and those before it come first."""
+    again = quick.tool(queue="q", max_restart=2)
+    others = [quick.tool(queue="q") for _ in range(2)]
+    free = quick.tool()
+    process = await quick.process(again)
+    process.exit(1)
+    await eventually_async(lambda: not again.pid)
+    order: list[Job] = []
+    for _ in range(4):
+        await eventually_async(lambda: any(job.pid for job in (again, *others, free)))
+        [job] = [job for job in (again, *others, free) if job.pid]
+        assert quick.manager.running == 1
+        order.append(job)
+        await asyncio.sleep(0.02)
+        (await quick.process(job)).exit()
+        await quick.result(job)
+    assert order.index(others[0]) < order.index(others[1]) < order.index(again)
+    assert (await quick.result(again)).attempts == 2
+
+
+@pytest.mark.parametrize("quick", [Limits(max_jobs=3)], indirect=True)
+async def test_those_who_wait_for_a_slot_get_it_in_their_order(quick: QuickBench) -> None:
+    """First come, first served."""
+    jobs = [quick.tool() for _ in range(30)]
+    assert [job.stage for job in jobs] == [Stage.RUNNING] * 3 + [Stage.WAITING] * 27
+    for job in jobs:
+        process = await quick.process(job)
+        assert quick.manager.running <= 3
+        process.exit()
+    await quick.all_results(jobs)
+    assert [process.pid for process in quick.processes.started] == sorted(
+        process.pid for process in quick.processes.started
+    )
+    assert list(quick.results) == [job.id for job in jobs]
 
 
 @TWENTY
