@@ -14,6 +14,7 @@ import structlog
 from msgspec import Struct
 
 from corex_node.clock import ServerClock
+from corex_node.faults import ACCEPTED, FAULTS
 from corex_node.inbound import Inbound
 from corex_node.manager.jobs import Demand, Job
 from corex_node.manager.manager import ProcessManager
@@ -122,6 +123,7 @@ class Admission:
                 if item.job is not None:
                     self._manager.withdraw(item.job)
             raise
+        FAULTS.reach(ACCEPTED)
         for item, answer in zip(open_items, answers, strict=True):
             self._settle(item, answer)
         await self._reject([item for item in items if _is_rejected(item)])

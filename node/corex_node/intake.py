@@ -13,6 +13,7 @@ import structlog
 
 from corex_node import inbound
 from corex_node.admission import Admission
+from corex_node.faults import CLAIMED, FAULTS
 from corex_node.inbound import Inbound
 from corex_node.numbers import ClaimNumbers
 from corex_node.room import Room
@@ -105,6 +106,7 @@ class Intake:
         if payloads is None:
             await asyncio.sleep(_REFUSED_PAUSE)
         elif payloads:
+            FAULTS.reach(CLAIMED)
             self._admit([self._read(payload, number + at) for at, payload in enumerate(payloads)])
         await self._await_admissions(_AT_ONCE - 1)
 

@@ -22,6 +22,7 @@ import structlog
 from msgspec import Struct
 
 from corex_node.backlog import Backlog, JobBacklog
+from corex_node.faults import ENDED, FAULTS, FINISHED, RELEASED
 from corex_node.manager.jobs import Job
 from corex_node.patience import until_available
 from corex_node.records import Emission
@@ -125,6 +126,7 @@ class Outbox:
 
     def finished(self, job: Job, result: JobResult) -> None:
         """Take the result of a job."""
+        FAULTS.reach(ENDED)
         self.settle(cast("Ticket", job.origin), result)
 
     def event(self, kind: str, job: Job, fields: Mapping[str, object]) -> None:
@@ -239,6 +241,10 @@ class Outbox:
             self.on_relief()
 
     def _conclude(self, batch: _Batch, answers: list[int]) -> list[Ticket]:
+        if batch.finishes:
+            FAULTS.reach(FINISHED)
+        if batch.released:
+            FAULTS.reach(RELEASED)
         taken = []
         for ticket, end, answer in zip(batch.tickets, batch.finishes, answers, strict=True):
             self._undelivered.discard(end.job_id)

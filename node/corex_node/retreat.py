@@ -7,6 +7,7 @@ from typing import cast
 
 import structlog
 
+from corex_node.faults import FAULTS, GAVE_BACK
 from corex_node.manager.manager import ProcessManager
 from corex_node.store import NodeStore
 from corex_node.ticket import Source, Ticket
@@ -49,4 +50,5 @@ async def give_back_unstarted(
     for source, numbered in fields.items():
         if numbered:
             await store.give_back(source, [field for _, field in sorted(numbered)])
+            FAULTS.reach(GAVE_BACK)
             _log.info("node.gave_back", source=source.name, count=len(numbered))

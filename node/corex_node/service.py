@@ -19,6 +19,7 @@ import structlog
 from corex_node import logs
 from corex_node.agent import Agent
 from corex_node.config import Config
+from corex_node.faults import FAULTS, VARIABLE
 from corex_shared.errors import ConfigError, CorexError
 
 USAGE = 2
@@ -45,6 +46,7 @@ def main() -> int:
     with os.fdopen(int(sys.argv[1]), "rb") as file:
         config = msgspec.json.decode(file.read(), type=Config)
     try:
+        FAULTS.arm(os.environ.get(VARIABLE, ""))
         logs.configure(config.logging.level, config.logging.format, config.logging.file)
     except ConfigError as error:
         sys.stderr.write(f"corex: {error}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from corex_node.faults import FAULTS, MARKED
 from corex_node.manager.jobs import Job
 from corex_node.patience import until_available
 from corex_node.records import Filing
@@ -27,6 +28,7 @@ class StartJournal:
             LeaseLostError: another agent serves the node; the jobs must not start.
         """
         await self._mark(jobs, Stage.RUNNING)
+        FAULTS.reach(MARKED)
 
     async def waiting(self, jobs: list[Job]) -> None:
         """Return when it is written; waits for Redis as long as it takes.

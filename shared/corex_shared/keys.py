@@ -13,6 +13,14 @@ key                           type          lives                         writte
 `{node:<id>}:rejected`        list, capped  a week after the last         node → operators
 `{node:<id>}:logger:<queue>`  list, capped  TTL, renewed by reading       node → subscriber
 `{node:<id>}:logged:<queue>`  string        TTL, renewed by each write    node → node
+`{group:<name>}:commands`     list          until taken                   anyone → nodes of the group
+`{group:<name>}:claimed`      hash          until finished                nodes of the group
+`{group:<name>}:leases`       zset          while nodes serve the group   nodes of the group
+`{queue:<name>}:owner`        hash          lease TTL, renewed            nodes
+`{queue:<name>}:waiters`      list          while jobs wait, TTL          nodes
+`{queue:<name>}:seen`         hash          while jobs wait, TTL          nodes
+`{queue:<name>}:token`        int           a year after the last grant   nodes
+`{queue:<name>}:news`         channel       –                             nodes
 `{job:<id>}:state`            hash          until finished + retention    node → clients
 `{job:<id>}:result`           list of one   retention                     node → clients
 `{job:<id>}:log`              stream        retention                     node → clients
@@ -76,6 +84,38 @@ class Keys:
     def logged(self, node: str, queue: str) -> str:
         """Last record that was written to the list of a subscriber (see lua/feed.lua)."""
         return f"{self.namespace}:{{node:{node}}}:logged:{queue}"
+
+    def group_commands(self, group: str) -> str:
+        """List of commands that any node of a group may take."""
+        return f"{self.namespace}:{{group:{group}}}:commands"
+
+    def group_claimed(self, group: str) -> str:
+        """Hash of claimed and unfinished commands of a group (see lua/group_claim.lua)."""
+        return f"{self.namespace}:{{group:{group}}}:claimed"
+
+    def group_leases(self, group: str) -> str:
+        """Sorted set: `<node>/<incarnation>` → end of its lease, in ms since the epoch."""
+        return f"{self.namespace}:{{group:{group}}}:leases"
+
+    def queue_owner(self, queue: str) -> str:
+        """Hash with a TTL: the job that holds a fleet-wide queue, its node and its token."""
+        return f"{self.namespace}:{{queue:{queue}}}:owner"
+
+    def queue_waiters(self, queue: str) -> str:
+        """List of the jobs that wait for a fleet-wide queue, in order, as `<node>/<job>`."""
+        return f"{self.namespace}:{{queue:{queue}}}:waiters"
+
+    def queue_seen(self, queue: str) -> str:
+        """Hash: node → when it was last heard to wait for a fleet-wide queue, in ms."""
+        return f"{self.namespace}:{{queue:{queue}}}:seen"
+
+    def queue_token(self, queue: str) -> str:
+        """Last fencing token that was given out for a fleet-wide queue."""
+        return f"{self.namespace}:{{queue:{queue}}}:token"
+
+    def queue_news(self, queue: str) -> str:
+        """Channel on which nodes hear that a fleet-wide queue has become free."""
+        return f"{self.namespace}:{{queue:{queue}}}:news"
 
     def state(self, job: str) -> str:
         """Hash of a job's node, stage and times."""

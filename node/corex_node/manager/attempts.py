@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from corex_node.faults import FAULTS, STARTED
 from corex_node.manager.abilities import Process, pid_of, signal_process
 from corex_node.manager.executions import BuiltinExecution, ProgramExecution, Surroundings
 from corex_node.manager.jobs import Job
@@ -95,6 +96,7 @@ class Attempts:
             return
         try:
             execution.start()
+            FAULTS.reach(STARTED)
         except Exception as error:  # noqa: BLE001 - likewise
             self.ended(job, self._not_started(job, error))
 
