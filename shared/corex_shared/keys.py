@@ -13,9 +13,9 @@ key                           type          lives                         writte
 `{node:<id>}:rejected`        list, capped  a week after the last         node → operators
 `{node:<id>}:logger:<queue>`  list, capped  TTL, renewed by reading       node → subscriber
 `{node:<id>}:logged:<queue>`  string        TTL, renewed by each write    node → node
-`{group:<name>}:commands`     list          until taken                   anyone → nodes of the group
-`{group:<name>}:claimed`      hash          until finished                nodes of the group
-`{group:<name>}:leases`       zset          while nodes serve the group   nodes of the group
+`{group:<name>}:commands`     list          until taken                   anyone → group’s nodes
+`{group:<name>}:claimed`      hash          until finished                group’s nodes
+`{group:<name>}:leases`       zset          while nodes serve the group   group’s nodes
 `{queue:<name>}:owner`        hash          lease TTL, renewed            nodes
 `{queue:<name>}:waiters`      list          while jobs wait, TTL          nodes
 `{queue:<name>}:seen`         hash          while jobs wait, TTL          nodes

@@ -15,7 +15,7 @@ from corex_shared.errors import ConfigError
 def raised(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Signals that would have been raised."""
     found: list[int] = []
-    monkeypatch.setattr(faults.signal, "raise_signal", found.append)
+    monkeypatch.setattr(signal, "raise_signal", found.append)
     return found
 
 
