@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from corex_node.leases import LeaseAnswer
 from corex_shared.connection import Endpoint, execute
 from corex_shared.keys import Keys
-from corex_shared.scripts import Argument, script
+from corex_shared.scripts import Argument, Call, script
 
 
 class NodeLeaseStore:
@@ -39,6 +41,14 @@ class NodeLeaseStore:
     def seen(self, server_ms: int) -> None:
         """Note in the list of all nodes when this one was seen last."""
         execute(self._client, [("ZADD", self._keys.nodes(), server_ms, self._node)])
+
+    def renew(self, calls: list[Call]) -> list[Any]:
+        """Run the commands of renewals in one round trip; a refused one has its error as answer.
+
+        Raises:
+            StoreUnavailableError: Redis cannot be reached.
+        """
+        return execute(self._client, calls, keep_refusals=True)
 
     def unlease(self) -> None:
         """Give the lease back."""

@@ -16,12 +16,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
 from corex_node.clock import ServerClock
 from corex_shared.errors import LeaseHeldError, StoreError, StoreUnavailableError
+from corex_shared.scripts import Call
 from corex_shared.version import __version__
 
 _LOOK_AGAIN = 0.5
@@ -119,6 +120,19 @@ class LeaseAnswer:
     ttl_ms: int = 0
 
 
+class Renewal(Protocol):
+    """Something else that a node holds for a time, and keeps as long as its agent is alive.
+
+    Both methods are called in the heartbeat's thread.
+    """
+
+    def calls(self) -> list[Call]:
+        """Make the commands that renew it, each harmless to repeat; none when nothing is held."""
+
+    def heard(self, answers: list[Any]) -> None:
+        """Take the answers, in order; a refused command has a `StoreRefusedError` in its place."""
+
+
 class LeaseStore(Protocol):
     """The Redis side of leases; blocking."""
 
@@ -127,6 +141,9 @@ class LeaseStore(Protocol):
 
     def seen(self, server_ms: int) -> None:
         """Note in the list of all nodes when this one was seen last."""
+
+    def renew(self, calls: list[Call]) -> list[Any]:
+        """Run the commands of renewals."""
 
     def unlease(self) -> None:
         """Give the lease back."""
@@ -137,6 +154,7 @@ class Heartbeat:
 
     Attributes:
         quiet: whether the node takes no more commands; told with every beat.
+        renewals: of what else the node holds; renewed with the lease, after it.
     """
 
     def __init__(
@@ -156,6 +174,7 @@ class Heartbeat:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.quiet = False
+        self.renewals: list[Renewal] = []
         self.load: Callable[[], Load] = lambda: Load(0, 0, 0)
         self.on_lost: Callable[[], None] = lambda: None
 
@@ -228,7 +247,17 @@ class Heartbeat:
         self._clock.heard(answer.server_ms)
         if answer.held:
             self._store.seen(answer.server_ms)
+            self._renew_others()
         return answer
+
+    def _renew_others(self) -> None:
+        asked = [(renewal, renewal.calls()) for renewal in list(self.renewals)]
+        calls = [call for _, calls in asked for call in calls]
+        answers = self._store.renew(calls) if calls else []
+        for renewal, calls in asked:
+            if calls:
+                renewal.heard(answers[: len(calls)])
+                del answers[: len(calls)]
 
     def _fields(self) -> dict[str, str | int]:
         who, load = self._identity, self.load()

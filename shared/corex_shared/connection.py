@@ -204,8 +204,16 @@ def safe_url(url: str) -> str:
     return re.sub(r"([?&]password=)[^&#]*", r"\1***", url)
 
 
-def execute(client: redis.Redis, calls: Iterable[Call]) -> list[Any]:
+def execute(
+    client: redis.Redis, calls: Iterable[Call], *, keep_refusals: bool = False
+) -> list[Any]:
     """Run commands in one round trip, loading scripts that the server does not know.
+
+    Args:
+        client: from `Endpoint`.
+        calls: the commands.
+        keep_refusals: whether a command that is refused has a `StoreRefusedError` in its place
+            among the answers, instead of raising it.
 
     Returns:
         The answers in order, an error among them raised.
@@ -221,20 +229,13 @@ def execute(client: redis.Redis, calls: Iterable[Call]) -> list[Any]:
             for script in all_scripts():
                 client.script_load(script.text)
             replies = _pipeline(client, calls).execute(raise_on_error=False)
-        return _checked(replies)
+        return _checked(replies, keep_refusals)
 
 
 async def execute_async(
     client: redis.asyncio.Redis, calls: Iterable[Call], *, keep_refusals: bool = False
 ) -> list[Any]:
-    """Run commands in one round trip: `execute` for asyncio.
-
-    Args:
-        client: from `Endpoint`.
-        calls: the commands.
-        keep_refusals: whether a command that is refused has a `StoreRefusedError` in its place
-            among the answers, instead of raising it.
-    """
+    """Run commands in one round trip: `execute` for asyncio."""
     calls = list(calls)
     with translated():
         replies = await _pipeline(client, calls).execute(raise_on_error=False)
@@ -266,7 +267,7 @@ def _misses_script(replies: list[Any]) -> bool:
     return any(isinstance(reply, redis.exceptions.NoScriptError) for reply in replies)
 
 
-def _checked(replies: list[Any], keep_refusals: bool = False) -> list[Any]:
+def _checked(replies: list[Any], keep_refusals: bool) -> list[Any]:
     for at, reply in enumerate(replies):
         if isinstance(reply, redis.exceptions.RedisError):
             error = translate(reply)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from corex_node.clock import ServerClock
 from corex_node.leases import Heartbeat, Identity, LeaseAnswer, Load, pid_start
 from corex_shared.errors import LeaseHeldError, StoreUnavailableError
+from corex_shared.scripts import Call
 
 NOW = 1_700_000_000_000
 IDENTITY = Identity.of_this_process("n1", "mine", ("g",), {"zone": "a"})
@@ -23,6 +25,7 @@ class Store:
         self.asked: list[tuple[dict[str, str | int], int, str]] = []
         self.seen_at: list[int] = []
         self.given_back = 0
+        self.renewed: list[Call] = []
 
     def lease(self, fields: dict[str, str | int], ttl_ms: int, replaces: str) -> LeaseAnswer:
         """Answer."""
@@ -35,6 +38,11 @@ class Store:
     def seen(self, server_ms: int) -> None:
         """Note it."""
         self.seen_at.append(server_ms)
+
+    def renew(self, calls: list[Call]) -> list[Any]:
+        """Note them; the answer to each is its last argument."""
+        self.renewed += calls
+        return [call[-1] for call in calls]
 
     def unlease(self) -> None:
         """Note it."""
@@ -122,3 +130,30 @@ async def test_the_lease_is_given_back() -> None:
     await heartbeat.acquire()
     heartbeat.stop()
     assert store.given_back == 1
+
+
+class _Held:
+    """Something else that is held."""
+
+    def __init__(self, *calls: Call) -> None:
+        self._calls = list(calls)
+        self.answers: list[Any] | None = None
+
+    def calls(self) -> list[Call]:
+        """Those that it was made with."""
+        return self._calls
+
+    def heard(self, answers: list[Any]) -> None:
+        """Note them."""
+        self.answers = answers
+
+
+async def test_what_else_is_held_is_renewed_with_the_lease_in_one_round_trip() -> None:
+    """Each hears the answers to its own commands; who holds nothing hears nothing."""
+    store = Store(HELD)
+    heartbeat = _heartbeat(store)
+    one, none, two = _Held(("GET", "a"), ("GET", "b")), _Held(), _Held(("GET", "c"))
+    heartbeat.renewals = [one, none, two]
+    await heartbeat.acquire()
+    assert [call[1] for call in store.renewed] == ["a", "b", "c"]
+    assert (one.answers, none.answers, two.answers) == (["a", "b"], None, ["c"])
