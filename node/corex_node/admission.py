@@ -6,7 +6,7 @@ that each will have, before any of them starts.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import cast
 
 import msgspec
@@ -81,6 +81,7 @@ class Admission:
         self._clock = clock
         self._node_levels = node_levels
         self._rejected_kept = rejected_kept
+        self.is_known_again: Callable[[str], bool] = lambda job_id: False
 
     def known_fields(self) -> set[str]:
         """Fields of the claimed hash that belong to commands which were admitted."""
@@ -133,6 +134,9 @@ class Admission:
     def _place(self, inbound: Inbound) -> _Admitted | None:
         """Give a payload its place; None when there is nothing left to do for it."""
         job_id, command = inbound.job_id, inbound.command
+        if job_id is not None and inbound.was is None and self.is_known_again(job_id):
+            self._outbox.release([inbound.ticket.field])
+            return None
         if job_id is not None and self._is_in_use(job_id):
             return _Admitted(inbound, is_duplicate=True)
         if command is None:

@@ -7,6 +7,7 @@ import hashlib
 import secrets
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -22,11 +23,13 @@ from corex_node.feeds import Feeds
 from corex_node.intake import Intake
 from corex_node.lease_store import NodeLeaseStore
 from corex_node.leases import Heartbeat, Identity, Load
+from corex_node.manager.jobs import Job
 from corex_node.manager.manager import ProcessManager
 from corex_node.manager.registry import Registry
 from corex_node.numbers import ClaimNumbers
 from corex_node.outbox import Outbox
 from corex_node.patience import until_available
+from corex_node.reconciler import Reconciler
 from corex_node.recovery import recover
 from corex_node.retreat import give_back_unstarted
 from corex_node.room import CommandRoom, ControlRoom, Room
@@ -74,7 +77,7 @@ class Agent:
         self._config = config
         self._node = config.main.id
         incarnation = secrets.token_hex(8)
-        endpoint = Endpoint(config.main.url)
+        self._endpoint = endpoint = Endpoint(config.main.url)
         keys = Keys(config.main.namespace)
         self._store = NodeStore(endpoint, keys, self._node, incarnation)
         self._lease_store = NodeLeaseStore(endpoint, keys, self._node, incarnation)
@@ -108,6 +111,9 @@ class Agent:
             self._clock,
             node_levels,
             limits.rejected,
+        )
+        self._reconciler = Reconciler(
+            self._store, self._manager, self._admission, self._outbox, limits.payload
         )
         self._stopping = asyncio.Event()
         self._lease_lost = False
@@ -189,12 +195,20 @@ class Agent:
         self._outbox.is_busy = lambda: manager.running >= _BUSY
         self._outbox.on_taken = self._admission.reject_taken
         heartbeat.load = lambda: Load(manager.limits.max_jobs, manager.running, manager.waiting)
-        loop = asyncio.get_running_loop()
+        self._endpoint.on_reconnect = self._reconciler.suspect
+        self._outbox.on_away = self._reconciler.suspect
+        self._admission.is_known_again = self._reconciler.is_known_again
+        self._reconciler.on_settled = self._others_settled
+        self._connect_heartbeat()
 
-        def lost() -> None:
-            loop.call_soon_threadsafe(self._lose_lease)
+    def _connect_heartbeat(self) -> None:
+        """Hear of the lease on the event loop; the heartbeat beats in a thread."""
+        loop, heartbeat = asyncio.get_running_loop(), self._heartbeat
 
-        heartbeat.on_lost = lost
+        self._store.on_unheld = heartbeat.beat_now
+        heartbeat.on_lost = partial(loop.call_soon_threadsafe, self._lose_lease)
+        heartbeat.on_lapsed = partial(loop.call_soon_threadsafe, self._lapse)
+        heartbeat.on_regained = partial(loop.call_soon_threadsafe, self._reconciler.suspect)
 
     def _registry(self, more: Registry | None) -> Registry:
         facilities = Facilities(
@@ -216,6 +230,15 @@ class Agent:
         digest = hashlib.sha256(main.url.encode()).hexdigest()[:12]
         return f"{main.namespace}/{main.id}@{digest}"
 
+    def _lapse(self) -> None:
+        """The lease has run out and Redis is away: others may settle what runs here."""
+        if self._config.main.when_lapsed == "stop":
+            self._manager.stop_callers(self._manager.snapshot(), "the node lost its lease")
+
+    def _others_settled(self, jobs: list[Job]) -> None:
+        if self._config.main.when_lapsed == "stop":
+            self._manager.stop_callers(jobs, "the node lost its lease, and others settled the job")
+
     def _lose_lease(self) -> None:
         self._lease_lost = True
         self._stopping.set()
@@ -228,6 +251,7 @@ class Agent:
         async with asyncio.TaskGroup() as group:
             components = [
                 group.create_task(self._outbox.run(), name="outbox"),
+                group.create_task(self._guard(self._reconciler.run()), name="reconciler"),
                 group.create_task(self._guard(self._manager.run()), name="starter"),
                 group.create_task(self._feeds.run(), name="feeds"),
                 group.create_task(self._files.run(), name="files"),
@@ -275,7 +299,15 @@ class Agent:
         }
         payload_limit = self._config.limits.payload
         return [
-            Intake(source, self._store, self._admission, rooms[source], numbers, payload_limit)
+            Intake(
+                source,
+                self._store,
+                self._admission,
+                rooms[source],
+                numbers,
+                payload_limit,
+                self._reconciler,
+            )
             for source in Source
         ]
 

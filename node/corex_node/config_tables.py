@@ -24,6 +24,7 @@ Text = Annotated[str, Meta(pattern=_TEXT)]
 SomeText = Annotated[str, Meta(pattern=_SOME_TEXT)]
 Variable = Annotated[str, Meta(pattern=_VARIABLE)]
 _FORMAT, _LEVEL = r"^(auto|console|json)\Z", r"^(debug|info|warning|error)\Z"
+_WHEN_LAPSED = r"^(run|stop)\Z"
 NAME_RULE = "1 to 128 letters, digits and ._:- are allowed, the first a letter or digit"
 RULES = {
     ID_PATTERN: NAME_RULE,
@@ -31,19 +32,33 @@ RULES = {
     _SOME_TEXT: "it is empty or holds a NUL",
     _VARIABLE: "the name of a variable is not empty and holds neither = nor NUL",
     _FORMAT: "auto, console or json expected",
+    _WHEN_LAPSED: "run or stop expected",
     _LEVEL: "debug, info, warning or error expected",
 }
 """What the patterns of texts allow, in words."""
 
 
 class Main(Struct, frozen=True, forbid_unknown_fields=True):
-    """Table `[main]`: who the node is and how much it runs."""
+    """Table `[main]`: who the node is and how much it runs.
+
+    Attributes:
+        id: of the node.
+        url: of its Redis.
+        namespace: of its keys.
+        groups: that it belongs to.
+        max_jobs: running at once.
+        when_lapsed: what becomes of running jobs when the node's lease could not be renewed in
+            time, or others have settled them meanwhile: they `run` on, or the agent will `stop`
+            them.
+        include: more files.
+    """
 
     id: Identifier = field(default_factory=socket.gethostname)
     url: str = DEFAULT_URL
     namespace: Identifier = DEFAULT_NAMESPACE
     groups: list[Identifier] = field(default_factory=list)
     max_jobs: Positive = 200
+    when_lapsed: Annotated[str, Meta(pattern=_WHEN_LAPSED)] = "run"
     include: list[str] = field(default_factory=list)
 
 

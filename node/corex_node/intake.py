@@ -16,6 +16,7 @@ from corex_node.admission import Admission
 from corex_node.faults import CLAIMED, FAULTS
 from corex_node.inbound import Inbound
 from corex_node.numbers import ClaimNumbers
+from corex_node.reconciler import Reconciler
 from corex_node.room import Room
 from corex_node.store import NodeStore
 from corex_node.ticket import Source
@@ -45,14 +46,27 @@ class Intake:
         room: Room,
         numbers: ClaimNumbers,
         payload_limit: int,
+        reconciler: Reconciler,
     ) -> None:
-        """Connect the parts; `run` does the work."""
+        """Connect the parts; `run` does the work.
+
+        Args:
+            source: the list.
+            store: Redis.
+            admission: gets what is claimed.
+            room: how much may be claimed.
+            numbers: of the claims.
+            payload_limit: largest payload in bytes.
+            reconciler: brings Redis and the agent to agree after a break.
+        """
         self._source = source
         self._store = store
         self._admission = admission
         self._room = room
         self._numbers = numbers
         self._payload_limit = payload_limit
+        self._reconciler = reconciler
+        self._rounds = 0
         self._admitting: set[asyncio.Task[None]] = set()
         self._pause = 0.0
 
@@ -66,6 +80,8 @@ class Intake:
             try:
                 if self._pause:
                     await self._recover()
+                if self._rounds != self._reconciler.rounds:
+                    await self._adopt_unfiled()
                 await self._claim_once()
             except StoreError as error:
                 self._fall_back(error)
@@ -90,8 +106,8 @@ class Intake:
     async def _recover(self) -> None:
         await asyncio.sleep(self._pause)
         await self._await_admissions(0)
+        await self._reconciler.compare()
         await self._adopt_unfiled()
-        await self._await_admissions(0)
         if self._pause:
             _log.info("intake.back", source=self._source.name)
         self._pause = 0.0
@@ -145,7 +161,12 @@ class Intake:
         return self._room.free()
 
     async def _adopt_unfiled(self) -> None:
-        """Admit what was claimed by a call whose answer was lost."""
+        """Admit what is claimed without our knowing.
+
+        An answer was lost, or Redis has forgotten that the command was filed.
+        """
+        self._rounds = self._reconciler.rounds
+        await self._await_admissions(0)
         prefix = self._source.value.encode()
         found = await self._store.claimed()
         known = self._admission.known_fields()
@@ -157,6 +178,7 @@ class Intake:
         if unfiled:
             _log.info("intake.adopted", source=self._source.name, count=len(unfiled))
             self._admit([self._read(found[prefix + b"%d" % number], number) for number in unfiled])
+            await self._await_admissions(0)
 
     def _read(self, payload: bytes | tuple[bytes, int], number: int) -> Inbound:
         return inbound.read(payload, self._source, number, self._payload_limit)

@@ -32,10 +32,19 @@ class NodeLeaseStore:
         call = script("lease").call([self._keys.presence(self._node)], arguments)
         answer = execute(self._client, [call])[0]
         if answer[0] == 1:
-            return LeaseAnswer(True, answer[1])
-        holder, boot, pid, start, host = (part.decode() for part in answer[2:7])
+            return LeaseAnswer(True, answer[1], fresh=bool(answer[2]))
+        holder, boot, pid, start, host, address, started = (part.decode() for part in answer[2:9])
         return LeaseAnswer(
-            False, answer[1], holder, boot, int(pid or 0), int(start or 0), host, answer[7]
+            held=False,
+            server_ms=answer[1],
+            holder=holder,
+            boot=boot,
+            pid=int(pid or 0),
+            pid_start=int(start or 0),
+            host=host,
+            address=address,
+            started=int(started or 0),
+            ttl_ms=answer[9],
         )
 
     def seen(self, server_ms: int) -> None:

@@ -41,6 +41,7 @@ class Identity:
         node: ID of the node.
         incarnation: this run of the agent.
         host: name of the machine.
+        address: of the machine, as others reach it, about.
         boot: the machine's boot and the PID namespace, within which a PID means something.
         pid: of the agent.
         pid_start: when it started, in clock ticks since the boot.
@@ -52,6 +53,7 @@ class Identity:
     node: str
     incarnation: str
     host: str
+    address: str
     boot: str
     pid: int
     pid_start: int
@@ -69,6 +71,7 @@ class Identity:
             node,
             incarnation,
             socket.gethostname(),
+            _address(),
             _boot(),
             pid,
             pid_start(pid) or 0,
@@ -82,6 +85,16 @@ def _boot() -> str:
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         boot = file.read().strip()
     return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+
+
+def _address() -> str:
+    """Address of the interface that leads out of this machine; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # for documentation only, RFC 5737
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
 
 
 def pid_start(pid: int) -> int | None:
@@ -108,16 +121,49 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class LeaseAnswer:
-    """What the server says: held by us or not, its time, and who holds the lease instead."""
+    """What the server says: held by us or not, its time, and who holds the lease instead.
+
+    Attributes:
+        held: whether it is ours now.
+        server_ms: its time, ms since the epoch.
+        fresh: whether nobody held it until now: it had run out, or was never taken.
+        holder: incarnation that has it instead, with what it says of itself.
+        boot: see `Identity`.
+        pid: likewise.
+        pid_start: likewise.
+        host: likewise.
+        address: likewise.
+        started: likewise.
+        ttl_ms: what is left of its lease.
+    """
 
     held: bool
     server_ms: int
+    fresh: bool = False
     holder: str = ""
     boot: str = ""
     pid: int = 0
     pid_start: int = 0
     host: str = ""
+    address: str = ""
+    started: int = 0
     ttl_ms: int = 0
+
+    def describe_holder(self) -> str:
+        """Say who the holder is: its process, its machine and its age."""
+        age = max(0, self.server_ms - self.started) // 1000 if self.started else 0
+        return (
+            f"process {self.pid} on {self.host} ({self.address or 'address unknown'}), "
+            f"started {_duration(age)} ago"
+        )
+
+
+def _duration(seconds: int) -> str:
+    """Say a time as people do: 45 s, 12 min, 3 h, 5 days."""
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 class Renewal(Protocol):
@@ -155,6 +201,11 @@ class Heartbeat:
     Attributes:
         quiet: whether the node takes no more commands; told with every beat.
         renewals: of what else the node holds; renewed with the lease, after it.
+        on_lost: hears that another agent has the lease.
+        on_lapsed: hears that the lease has run out, since it could not be renewed.
+        on_regained: hears that the lease was taken again after nobody had held it.
+
+    The three are called in the heartbeat's thread.
     """
 
     def __init__(
@@ -171,12 +222,17 @@ class Heartbeat:
         self._clock = clock
         self._ttl_ms = int(ttl * 1000)
         self._every = every
-        self._stop = threading.Event()
+        self._stopped = False
+        self._wake = threading.Event()
+        self._held_until = 0.0  # monotonic; when the lease runs out unless it is renewed
+        self._told_lapsed = False
         self._thread: threading.Thread | None = None
         self.quiet = False
         self.renewals: list[Renewal] = []
         self.load: Callable[[], Load] = lambda: Load(0, 0, 0)
-        self.on_lost: Callable[[], None] = lambda: None
+        self.on_lost: Callable[[], object] = lambda: None
+        self.on_lapsed: Callable[[], object] = lambda: None
+        self.on_regained: Callable[[], object] = lambda: None
 
     async def acquire(self) -> int:
         """Take the lease; wait for one that a predecessor, now gone, has not given back.
@@ -204,7 +260,7 @@ class Heartbeat:
             elif answer.holder != seen[0] or expires > seen[1] + 1000:
                 raise LeaseHeldError(
                     f"node {self._identity.node} is served by another agent: "
-                    f"process {answer.pid} on {answer.host}"
+                    f"{answer.describe_holder()}"
                 )
             await asyncio.sleep(_LOOK_AGAIN)
 
@@ -215,7 +271,8 @@ class Heartbeat:
 
     def stop(self) -> None:
         """Stop renewing, and give the lease back if Redis can be reached; blocks."""
-        self._stop.set()
+        self._stopped = True
+        self._wake.set()
         if self._thread is not None:
             self._thread.join()
         try:
@@ -223,15 +280,24 @@ class Heartbeat:
         except StoreError as error:
             _log.warning("lease.kept", reason=str(error))
 
+    def beat_now(self) -> None:
+        """Renew at once; may be called from any thread."""
+        self._wake.set()
+
     def _beat(self) -> None:
         pause = self._every
-        while not self._stop.wait(pause):
+        while True:
+            self._wake.wait(pause)
+            self._wake.clear()
+            if self._stopped:
+                return
             try:
                 answer = self._renew("")
                 pause = self._every
             except StoreUnavailableError as error:
                 _log.warning("heartbeat.away", reason=str(error))
                 pause = min(_RETRY, self._every)
+                self._look_at_the_clock()
                 continue
             except StoreError:
                 _log.exception("heartbeat.refused")
@@ -241,11 +307,24 @@ class Heartbeat:
                 _log.error("lease.lost", to=answer.holder, host=answer.host)
                 self.on_lost()
                 return
+            if answer.fresh:
+                _log.warning("lease.regained")
+                self.on_regained()
+
+    def _look_at_the_clock(self) -> None:
+        """Tell once that the lease has run out."""
+        if time.monotonic() > self._held_until and not self._told_lapsed:
+            self._told_lapsed = True
+            _log.error("lease.lapsed")
+            self.on_lapsed()
 
     def _renew(self, replaces: str) -> LeaseAnswer:
+        asked = time.monotonic()
         answer = self._store.lease(self._fields(), self._ttl_ms, replaces)
         self._clock.heard(answer.server_ms)
         if answer.held:
+            self._held_until = asked + self._ttl_ms / 1000
+            self._told_lapsed = False
             self._store.seen(answer.server_ms)
             self._renew_others()
         return answer
@@ -264,6 +343,7 @@ class Heartbeat:
         return {
             "version": __version__,
             "host": who.host,
+            "addr": who.address,
             "boot": who.boot,
             "pid": who.pid,
             "pid_start": who.pid_start,

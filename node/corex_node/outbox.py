@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from corex_node.backlog import Backlog, JobBacklog
 from corex_node.faults import ENDED, FAULTS, FINISHED, RELEASED
+from corex_node.ledger import WINDOW, Ledger, Told
 from corex_node.manager.jobs import Job
 from corex_node.patience import until_available
 from corex_node.records import Emission
@@ -96,6 +97,7 @@ class Outbox:
         self._ended: list[_Ended] = []
         self._release: list[str] = []
         self._events: deque[bytes] = deque(maxlen=_EVENTS_WAITING)
+        self._again: list[Told] = []
         self._undelivered: set[str] = set()
         self._fields: set[str] = set()  # of the claimed hash, until they are known to be gone
         self._wake = asyncio.Event()
@@ -103,7 +105,10 @@ class Outbox:
         self._idle.set()
         self._away = False
         self._held_up = False
+        self.ledger = Ledger(time.monotonic)
+        self._pruning: asyncio.TimerHandle | None = None
         self.is_busy: Callable[[], bool] = lambda: False
+        self.on_away: Callable[[], None] = lambda: None
         self.on_relief: Callable[[], None] = lambda: None
         self.on_taken: Callable[[list[Ticket]], Awaitable[None]] | None = None
 
@@ -156,6 +161,16 @@ class Outbox:
         self._fields.update(fields)
         self._stir()
 
+    def tell_again(self) -> int:
+        """Write all ends anew that Redis took lately, in case it has forgotten; tell how many."""
+        self.ledger.prune()
+        waiting = {told.finish.job_id for told in self._again}
+        more = [told for told in self.ledger if told.finish.job_id not in waiting]
+        self._again += more
+        if more:
+            self._stir()
+        return len(more)
+
     def is_undelivered(self, job_id: str) -> bool:
         """Whether a job's result still waits."""
         return job_id in self._undelivered
@@ -192,7 +207,7 @@ class Outbox:
         The first result after a quiet time is written at once; on a busy node others may join it.
         What is only to be forgotten waits a while for something to go along with.
         """
-        if not (self._backlog or self._ended or self._events):
+        if not (self._backlog or self._ended or self._events or self._again):
             if not self._release:
                 self._idle.set()
             self._wake.clear()
@@ -236,6 +251,7 @@ class Outbox:
         if not self._away:
             _log.warning("outbox.away", reason=str(error), waiting=self.backlog)
         self._away = True
+        self.on_away()
         if self._held_up:
             self._held_up = False
             self.on_relief()
@@ -253,9 +269,22 @@ class Outbox:
                 continue
             if answer not in (WRITTEN, PRESENT):
                 _log.error("result.refused", job=end.job_id, answer=answer, state=end.state)
+            else:
+                self.ledger.add(ticket, end)
             self._release.append(ticket.field)
+        self._prune_later()
         self._fields.difference_update(batch.released)
         return taken
+
+    def _prune_later(self) -> None:
+        """See that a ledger to which nothing is added does not keep what is old."""
+        if self._pruning is None and self.ledger:
+            self._pruning = asyncio.get_running_loop().call_later(WINDOW, self._prune)
+
+    def _prune(self) -> None:
+        self._pruning = None
+        self.ledger.prune()
+        self._prune_later()
 
     # -- batches ------------------------------------------------------------------------------
 
@@ -267,6 +296,11 @@ class Outbox:
         for end in ended:
             batch.finishes.append(self._finish(end))
             batch.tickets.append(end.ticket)
+        room = _MOST_RESULTS - len(batch.finishes)
+        again, self._again = self._again[:room], self._again[room:]
+        for told in again:
+            batch.finishes.append(told.finish)
+            batch.tickets.append(told.ticket)
         batch.events = list(self._events)
         self._events.clear()
         batch.released, self._release = self._release, []

@@ -37,3 +37,12 @@ class Rejection(Struct, frozen=True):
     job_id: str
     claim: str
     entry: bytes
+
+
+class Refiling(Struct, frozen=True):
+    """A command to be filed under its job ID again, with its payload."""
+
+    job_id: str
+    claim: str
+    stage: str
+    payload: bytes

@@ -63,6 +63,29 @@ async def recover(store: NodeStore, admission: Admission, scope: str, payload_li
         LeaseLostError: another agent serves the node.
     """
     found = await store.claimed()
+    await _end_processes(scope, _read(found))
+    return await settle_left(store, admission, found, payload_limit)
+
+
+async def settle_left(
+    store: NodeStore, admission: Admission, found: dict[bytes, bytes], payload_limit: int
+) -> int:
+    """Settle entries of the claimed hash whose processes are gone; return how many there were.
+
+    Raises:
+        StoreError: Redis cannot be reached; nothing is lost, call again.
+        LeaseLostError: another agent serves the node.
+    """
+    left = _read(found)
+    batch = [_inbound(entry, payload_limit) for entry in left]
+    await _number_on(store, [item for item in batch if item.ticket.streams and item.job_id])
+    if batch:
+        await admission.admit(batch)
+    return len(batch)
+
+
+def _read(found: dict[bytes, bytes]) -> list[_Left]:
+    """Take entries apart; in the order of their claims."""
     left: list[_Left] = []
     for field, value in found.items():
         entry = parse_entry(field, value)
@@ -71,12 +94,7 @@ async def recover(store: NodeStore, admission: Admission, scope: str, payload_li
         else:
             left.append(entry)
     left.sort(key=lambda entry: entry.number)
-    await _end_processes(scope, left)
-    batch = [_inbound(entry, payload_limit) for entry in left]
-    await _number_on(store, [item for item in batch if item.ticket.streams and item.job_id])
-    if batch:
-        await admission.admit(batch)
-    return len(batch)
+    return left
 
 
 async def _end_processes(scope: str, left: list[_Left]) -> None:

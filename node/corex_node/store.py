@@ -6,12 +6,12 @@ Each method is one round trip (`settle` up to two), and harmless to repeat. The 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 
-from corex_node.records import Acceptance, Emission, Filing, Rejection
+from corex_node.records import Acceptance, Emission, Filing, Refiling, Rejection
 from corex_node.ticket import Source
 from corex_shared.connection import (
     Endpoint,
@@ -32,12 +32,18 @@ LOG_TTL_MS = 24 * 3_600_000
 _CLAIM_BYTES = 4 * 1024 * 1024
 """Bytes after which one claim takes no further payload."""
 _SCAN_COUNT = 500
+_ANOTHERS, _NOBODYS = -1, -2
+"""Answers of scripts that only the holder of the lease may run."""
 
 _log = structlog.get_logger()
 
 
 class NodeStore:
-    """The Redis side of one agent."""
+    """The Redis side of one agent.
+
+    Attributes:
+        on_unheld: hears that the server knows of no lease of this agent.
+    """
 
     def __init__(self, endpoint: Endpoint, keys: Keys, node: str, incarnation: str) -> None:
         """Make the clients; nothing is sent yet."""
@@ -52,6 +58,7 @@ class NodeStore:
         }
         self._claimed = keys.claimed(node)
         self._presence = keys.presence(node)
+        self.on_unheld: Callable[[], object] = lambda: None
 
     async def prepare(self) -> None:
         """Reach the server and make the scripts known.
@@ -100,6 +107,7 @@ class NodeStore:
         wait: Call = ("BLMOVE", key, key, "LEFT", "LEFT", BLOCK_SECONDS)
         answer = (await execute_async(self._waiting[source], [wait, claim]))[1]
         if answer is None:
+            self.on_unheld()
             return None
         return [tuple(item) if isinstance(item, list) else item for item in answer]
 
@@ -138,6 +146,21 @@ class NodeStore:
         seen = script("mark").call(states, [self._incarnation, *stages])
         replies = await execute_async(self._client, [self._file(filings), seen])
         self._check_lease(replies[0])
+
+    async def refile(self, refilings: Sequence[Refiling]) -> None:
+        """File commands again that the server has forgotten; those that are there are left alone.
+
+        Raises:
+            LeaseLostError: another agent serves the node now.
+        """
+        if not refilings:
+            return
+        arguments: list[Argument] = [self._incarnation]
+        for refiling in refilings:
+            header = f"{refiling.stage} {refiling.claim}\n".encode()
+            arguments += (refiling.job_id, header + refiling.payload)
+        call = script("refile").call([self._claimed, self._presence], arguments)
+        self._check_lease((await execute_async(self._client, [call]))[0])
 
     def _accept(self, acceptances: Sequence[Acceptance]) -> Call:
         keys: list[str] = []
@@ -208,6 +231,8 @@ class NodeStore:
         answer = replies[0] if finishes else []
         if isinstance(answer, StoreRefusedError):  # not one job's fault: no result is given up
             raise StoreUnavailableError(str(answer)) from answer
+        if released and replies[-1] == _NOBODYS:
+            self._check_lease(_NOBODYS)
         answers: list[int] = answer
         return answers
 
@@ -295,10 +320,18 @@ class NodeStore:
         for client in (self._client, *self._waiting.values()):
             await client.aclose()
 
-    @staticmethod
-    def _check_lease(answer: int) -> None:
-        if answer < 0:
+    def _check_lease(self, answer: int) -> None:
+        """Go by what a script says that only the holder of the lease may run.
+
+        Raises:
+            LeaseLostError: another agent has the lease.
+            StoreUnavailableError: nobody has; the heartbeat will take it again.
+        """
+        if answer == _ANOTHERS:
             raise LeaseLostError("another agent serves the node")
+        if answer == _NOBODYS:
+            self.on_unheld()
+            raise StoreUnavailableError("the node's lease has run out")
 
 
 def _next_seq(reply: Any) -> int:

@@ -12,7 +12,7 @@ blocking commands, ten blind retries that repeat a write whose answer was lost) 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
 
@@ -111,15 +111,34 @@ class _Packing:
         return [b"".join(packed)]
 
 
-class _Connection(_Packing, Connection):
+class _Noticing:
+    """Tells when it is connected anew, which the library does in silence.
+
+    A pool that finds a connection closed opens it again before it is used, and no error is seen;
+    but the server may be another one by then, or the same without its last moments.
+    """
+
+    def __init__(self, *, on_reconnect: Callable[[], None], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._on_reconnect = on_reconnect
+        self._was_connected = False
+
+    async def _connect(self) -> None:
+        await super()._connect()  # type: ignore[misc]  # of the class that this is mixed into
+        if self._was_connected:
+            self._on_reconnect()
+        self._was_connected = True
+
+
+class _Connection(_Noticing, _Packing, Connection):
     """TCP."""
 
 
-class _SSLConnection(_Packing, SSLConnection):
+class _SSLConnection(_Noticing, _Packing, SSLConnection):
     """TLS."""
 
 
-class _UnixConnection(_Packing, UnixDomainSocketConnection):
+class _UnixConnection(_Noticing, _Packing, UnixDomainSocketConnection):
     """Unix socket."""
 
 
@@ -134,6 +153,11 @@ class Endpoint:
     """One Redis, by its URL, and the clients that reach it.
 
     Standalone servers (`redis://`, `unix://`) and TLS (`rediss://`) are served here.
+
+    Attributes:
+        url: where it is.
+        on_reconnect: called when a connection of an asyncio client was lost and is there again,
+            before anything is sent over it.
     """
 
     def __init__(self, url: str) -> None:
@@ -143,6 +167,7 @@ class Endpoint:
             ConfigError: the scheme or the form of the URL is not known.
         """
         self.url = url
+        self.on_reconnect: Callable[[], None] = lambda: None
         try:
             redis.asyncio.connection.parse_url(url)
         except ValueError as error:
@@ -194,8 +219,12 @@ class Endpoint:
         options: dict[str, Any] = dict(redis.asyncio.connection.parse_url(self.url))
         options["connection_class"] = _PACKED[options.get("connection_class", Connection)]
         options["retry"] = redis.asyncio.retry.Retry(NoBackoff(), 0)
+        options["on_reconnect"] = self._reconnected
         pool = redis.asyncio.ConnectionPool(**options, **self._settings(timeout), **more)
         return redis.asyncio.Redis.from_pool(pool)
+
+    def _reconnected(self) -> None:
+        self.on_reconnect()  # whatever it is by then
 
 
 def safe_url(url: str) -> str:

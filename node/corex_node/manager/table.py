@@ -320,6 +320,13 @@ class JobTable(ABC):
         for job_id in list(self.jobs):
             self.stop(job_id, number)
 
+    def stop_callers(self, jobs: Iterable[Job], why: str) -> None:
+        """End jobs of callers for a reason that their results give: KILLED."""
+        for job in jobs:
+            if not job.local and self.jobs.get(job.id) is job:
+                job.verdict = job.verdict or of_state(JobState.KILLED, why)
+                self.stop(job.id)
+
     def abandon(self) -> None:
         """End whatever still runs, at once, without results: the agent itself is ending."""
         for job in list(self.jobs.values()):

@@ -15,8 +15,10 @@ local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 
 local function accept(state, result, claim, stage)
-  local owner = redis.call('HGET', state, 'claim')
-  local done = redis.call('EXISTS', result) == 1
+  local seen = redis.call('HMGET', state, 'claim', 'stage')
+  local owner = seen[1]
+  -- A job whose result was taken off its list has ended all the same.
+  local done = redis.call('EXISTS', result) == 1 or seen[2] == 'finished'
   if owner == claim then
     if done then
       return 2

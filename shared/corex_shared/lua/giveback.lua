@@ -6,11 +6,12 @@
 -- ARGV[1]  incarnation that asks
 -- ARGV[2…] fields of the claimed hash, in the order of the list
 --
--- Returns the number put back, or -1 when the lease is not this incarnation's.
+-- Returns the number put back, or -1 when another incarnation has the lease, -2 when nobody has.
 --
 -- Atomic because a payload must be in one of the two, once.
-if redis.call('HGET', KEYS[3], 'incarnation') ~= ARGV[1] then
-  return -1
+local holder = redis.call('HGET', KEYS[3], 'incarnation')
+if holder ~= ARGV[1] then
+  return holder and -1 or -2
 end
 local moved = 0
 for i = #ARGV, 2, -1 do

@@ -5,12 +5,13 @@
 -- ARGV[1]  incarnation that asks
 -- ARGV[2…] fields (job IDs)
 --
--- Returns the number removed, or -1 when the lease is not this incarnation's: then the commands
--- are its successor's.
+-- Returns the number removed, or -1 when another incarnation has the lease (the commands are
+-- its then), -2 when nobody has.
 --
 -- Atomic because the successor may be reading them.
-if redis.call('HGET', KEYS[2], 'incarnation') ~= ARGV[1] then
-  return -1
+local holder = redis.call('HGET', KEYS[2], 'incarnation')
+if holder ~= ARGV[1] then
+  return holder and -1 or -2
 end
 local removed = 0
 for i = 2, #ARGV, 100 do

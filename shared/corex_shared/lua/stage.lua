@@ -8,12 +8,13 @@
 -- A filed value is the header, a newline, and the payload as it was pushed. The header is
 -- `<stage> <claim>`, readable with HGETALL.
 --
--- Returns the number written, or -1 when the lease is not this incarnation's. A field that is
--- gone, and a job ID that another payload has, are left alone.
+-- Returns the number written, or -1 when another incarnation has the lease, -2 when nobody has. A
+-- field that is gone, and a job ID that another payload has, are left alone.
 --
 -- Atomic because a reader must find each command once, under either field.
-if redis.call('HGET', KEYS[2], 'incarnation') ~= ARGV[1] then
-  return -1
+local holder = redis.call('HGET', KEYS[2], 'incarnation')
+if holder ~= ARGV[1] then
+  return holder and -1 or -2
 end
 local written = 0
 for i = 2, #ARGV, 3 do

@@ -52,7 +52,16 @@ class Store:
 HELD = LeaseAnswer(True, NOW)
 # A live process of this machine: this one.
 OTHER = LeaseAnswer(
-    False, NOW, "other", IDENTITY.boot, os.getpid(), pid_start(os.getpid()) or 0, "host", 15_000
+    held=False,
+    server_ms=NOW,
+    holder="other",
+    boot=IDENTITY.boot,
+    pid=os.getpid(),
+    pid_start=pid_start(os.getpid()) or 0,
+    host="host",
+    address="10.0.0.7",
+    started=NOW - 7_200_000,
+    ttl_ms=15_000,
 )
 
 
@@ -89,7 +98,9 @@ async def test_a_holder_elsewhere_that_renews_is_left_alone() -> None:
     """A renewal seen is proof of life, whatever the numbers of its process."""
     far = replace(OTHER, boot="another machine", pid=2**22 + 1, host="far")
     store = Store(far, replace(far, server_ms=NOW + 5000))
-    with pytest.raises(LeaseHeldError, match=r"node n1 .*process 4194305 on far"):
+    with pytest.raises(
+        LeaseHeldError, match=r"node n1 .*process 4194305 on far \(10\.0\.0\.7\), started 2 h ago"
+    ):
         await _heartbeat(store).acquire()
     assert {replaces for _, _, replaces in store.asked} == {""}
 

@@ -1,0 +1,176 @@
+"""Compares what Redis holds with what the agent knows, whenever the two may differ.
+
+They may after every break: a server that comes back, or the replica that took its place, may have
+forgotten what it acknowledged last; and while the lease had run out, others may have settled jobs.
+
+* Ends that Redis was told of lately are told again; each is taken once, whatever is repeated.
+* A job that runs or waits here and is not claimed there is claimed again; one that has a result,
+  which somebody else wrote, is not: `on_settled` hears of it.
+* What is claimed there and unknown here is settled like what a predecessor left.
+* For a while, commands that come again under the ID of a job known here are that very job: the
+  server has forgotten that they were claimed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import cast
+
+import structlog
+
+from corex_node.admission import Admission
+from corex_node.manager.jobs import Job
+from corex_node.manager.manager import ProcessManager
+from corex_node.outbox import Outbox
+from corex_node.patience import until_available
+from corex_node.records import Acceptance, Refiling
+from corex_node.recovery import settle_left
+from corex_node.store import NodeStore
+from corex_node.ticket import Ticket
+from corex_shared import codec
+
+_WINDOW = 10.0
+"""Seconds after a comparison in which forgotten claims come back."""
+_BATCH = 500
+_ACCEPTED, _SETTLED = 1, 2
+
+_log = structlog.get_logger()
+
+
+class Reconciler:
+    """Brings Redis and the agent to agree.
+
+    Attributes:
+        rounds: comparisons that were made.
+        on_settled: hears of jobs that run or wait here and have a result of somebody else.
+    """
+
+    def __init__(
+        self,
+        store: NodeStore,
+        manager: ProcessManager,
+        admission: Admission,
+        outbox: Outbox,
+        payload_limit: int,
+    ) -> None:
+        """Connect the parts; `run` does the work."""
+        self._store = store
+        self._manager = manager
+        self._admission = admission
+        self._outbox = outbox
+        self._payload_limit = payload_limit
+        self._wanted = asyncio.Event()
+        self._rounds = asyncio.Condition()
+        self._begun = 0
+        self._window_ends = 0.0
+        self.rounds = 0
+        self.on_settled: Callable[[list[Job]], None] = lambda jobs: None
+
+    # -- for those who notice a break -----------------------------------------------------------
+
+    def suspect(self) -> None:
+        """Have all compared soon: Redis was away, or the lease had run out."""
+        self._window_ends = float("inf")  # until it has been compared
+        self._wanted.set()
+
+    async def compare(self) -> None:
+        """Have all compared, and return when it is done; waits for Redis as long as it takes."""
+        round_wanted = self._begun + 1
+        self.suspect()
+        async with self._rounds:
+            await self._rounds.wait_for(lambda: self.rounds >= round_wanted)
+
+    def is_known_again(self, job_id: str) -> bool:
+        """Whether a command under this ID is one that Redis has forgotten we have."""
+        if time.monotonic() > self._window_ends:
+            return False
+        known = job_id in self._manager.jobs or self._outbox.is_undelivered(job_id)
+        return known or job_id in self._outbox.ledger
+
+    # -- component ------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Compare whenever it is wanted; to be cancelled.
+
+        Raises:
+            LeaseLostError: another agent serves the node.
+        """
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            self._begun += 1
+            await until_available(self._compare)
+            if not self._wanted.is_set():
+                self._window_ends = time.monotonic() + _WINDOW
+            async with self._rounds:
+                self.rounds = self._begun
+                self._rounds.notify_all()
+
+    async def _compare(self) -> None:
+        told = self._outbox.tell_again()
+        found = await self._store.claimed()
+        adopted = await self._adopt_unknown(found)
+        claimed_again = await self._claim_again(found)
+        if told or adopted or claimed_again:
+            _log.info(
+                "node.reconciled", told_again=told, adopted=adopted, claimed_again=claimed_again
+            )
+
+    async def _adopt_unknown(self, found: dict[bytes, bytes]) -> int:
+        """Settle what is filed and unknown here; what is not filed yet is the intake's."""
+        known = self._admission.known_fields()
+        unknown = {}
+        for field, value in found.items():
+            name = field.decode("utf-8", "replace")
+            is_ours = name in known or name in self._manager.jobs or name in self._outbox.ledger
+            if not is_ours and name[:1] not in ("@", "!"):
+                unknown[field] = value
+        return await settle_left(self._store, self._admission, unknown, self._payload_limit)
+
+    async def _claim_again(self, found: dict[bytes, bytes]) -> int:
+        missing = [job for job in self._manager.snapshot() if _is_filed(job, found)]
+        count = 0
+        for at in range(0, len(missing), _BATCH):
+            count += await self._file_again(missing[at : at + _BATCH])
+        return count
+
+    async def _file_again(self, jobs: list[Job]) -> int:
+        """Claim jobs again, unless they have a result."""
+        acceptances = [
+            Acceptance(job.id, _ticket(job).claim(self._manager.node), job.stage) for job in jobs
+        ]
+        answers = await self._store.admit(acceptances, [])
+        settled, open_jobs = [], []
+        for job, answer in zip(jobs, answers, strict=True):
+            if self._manager.jobs.get(job.id) is not job:
+                continue  # it has ended meanwhile
+            if answer == _ACCEPTED:
+                open_jobs.append(job)
+            elif answer == _SETTLED:
+                settled.append(job)
+        await self._store.refile([self._refiling(job) for job in open_jobs])
+        ended = [job.id for job in open_jobs if self._manager.jobs.get(job.id) is not job]
+        if ended:  # while they were being claimed again
+            self._outbox.release(ended)
+        if settled:
+            _log.warning("job.settled_elsewhere", jobs=[job.id for job in settled][:10])
+            self.on_settled(settled)
+        return len(open_jobs)
+
+    def _refiling(self, job: Job) -> Refiling:
+        ticket = _ticket(job)
+        payload = codec.encode(job.command, ticket.encoding)
+        return Refiling(job.id, ticket.claim(self._manager.node), job.stage, payload)
+
+
+def _ticket(job: Job) -> Ticket:
+    return cast("Ticket", job.origin)
+
+
+def _is_filed(job: Job, found: dict[bytes, bytes]) -> bool:
+    """Whether a job was filed under its ID, and is not there."""
+    if job.local or not job.admitted or _ticket(job).field != job.id:
+        return False
+    return job.id.encode() not in found

@@ -1,0 +1,109 @@
+"""Redis comes back without its last moments, which it had acknowledged."""
+
+from __future__ import annotations
+
+import random
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from corex_node.process.embedded import EmbeddedRedis
+from tests.helpers.diary import Diary
+from tests.helpers.eventually import eventually
+from tests.helpers.nodes import RunNode
+from tests.helpers.rewind import Rewind
+from tests.helpers.wire import Wire
+
+JOBS = 600
+
+
+@pytest.mark.parametrize("script", ["", "sleep 0.3"], ids=["quick", "slow"])
+def test_every_command_ends_in_one_result_and_ran_once(
+    own_redis: EmbeddedRedis,
+    run_node: RunNode,
+    wire: Wire,
+    diary: Diary,
+    tmp_path: Path,
+    script: str,
+) -> None:
+    """Claims, stages and results that the server has forgotten are told again."""
+    node = run_node("n1", url=own_redis.url, env={"COREX_NODE_MAX_JOBS": "30"})
+    jobs = [wire.script(diary.script(script)) for _ in range(JOBS // (2 if script else 1))]
+    for part in (1, 2):
+        eventually(partial(diary.has, len(jobs) * part // 4), "some of the commands ran")
+        moment = Rewind(own_redis, tmp_path / f"aof{part}")
+        time.sleep(random.uniform(0.05, 0.6))  # how much is forgotten is the case
+        moment.back()
+    results = wire.results(jobs, 45)
+    assert {result["state"] for result in results.values()} == {"SUCCESS"}
+    assert set(diary.runs().values()) == {1}
+    assert set(diary.lines()) == set(jobs)
+    wire.wait_unclaimed()
+    assert node.running
+
+
+def test_jobs_of_a_queue_keep_their_order_and_run_once(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, diary: Diary, tmp_path: Path
+) -> None:
+    """Those that wait for their queue are claimed anew where they were forgotten."""
+    run_node("n1", url=own_redis.url)
+    moment = Rewind(own_redis, tmp_path / "aof")
+    jobs = [wire.script(diary.script("sleep 0.02"), queue="q") for _ in range(40)]
+    eventually(partial(diary.has, 10), "some of the commands ran")
+    moment.back()  # to when none of them was there: only the agent knows of those it took
+    claimed = wire.redis.hlen(wire.keys.claimed("n1"))
+    results = wire.results(jobs, 30)
+    assert claimed <= len(jobs)
+    assert {result["state"] for result in results.values()} == {"SUCCESS"}
+    assert diary.lines() == jobs
+    wire.wait_unclaimed()
+
+
+def test_everything_is_forgotten(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, diary: Diary
+) -> None:
+    """After FLUSHALL the agent goes on: what runs ends with a result, what comes is taken."""
+    node = run_node("n1", url=own_redis.url, env={"COREX_NODE_LIMITS_HEARTBEAT": "0.5"})
+    running = [wire.script(diary.script("sleep 2")) for _ in range(5)]
+    eventually(partial(diary.has, 5), "they run")
+    wire.redis.flushall()
+    claimed = wire.keys.claimed("n1")
+    eventually(lambda: wire.redis.hlen(claimed) == 5, "they are claimed again")
+    assert {wire.state(job)["stage"] for job in running} == {"running"}
+    later = [wire.script(diary.script()) for _ in range(5)]
+    results = wire.results([*running, *later], 20)
+    assert {result["state"] for result in results.values()} == {"SUCCESS"}
+    assert set(diary.runs().values()) == {1}
+    wire.wait_unclaimed()
+    assert node.running
+
+
+def test_forgotten_jobs_are_lost_once_when_the_agent_dies_too(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, diary: Diary
+) -> None:
+    """What was claimed again is found by the next agent."""
+    node = run_node("n1", url=own_redis.url, env={"COREX_NODE_LIMITS_HEARTBEAT": "0.5"})
+    running = [wire.script(diary.script("sleep 60")) for _ in range(5)]
+    eventually(partial(diary.has, 5), "they run")
+    wire.redis.flushall()
+    claimed = wire.keys.claimed("n1")
+    eventually(lambda: wire.redis.hlen(claimed) == 5, "they are claimed again")
+    node.kill()
+    node.start()
+    assert {result["state"] for result in wire.results(running).values()} == {"LOST"}
+    assert set(diary.runs().values()) == {1}
+    wire.wait_unclaimed()
+
+
+def test_what_is_claimed_and_nobody_has_is_settled_after_the_next_break(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire
+) -> None:
+    """An entry that came back without its job ends like what a predecessor left."""
+    run_node("n1", url=own_redis.url)
+    payload = wire.payload("bash", {"script": "true"}, id="ghost")
+    wire.redis.hset(wire.keys.claimed("n1"), "ghost", b"running n1/1\n" + payload)
+    wire.redis.client_kill_filter(_type="normal", skipme=True)
+    assert wire.result("ghost")["state"] == "LOST"
+    wire.wait_unclaimed()

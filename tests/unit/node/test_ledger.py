@@ -1,0 +1,70 @@
+"""What Redis was told lately: bounded in time, number and bytes."""
+
+from __future__ import annotations
+
+import pytest
+
+from corex_node import ledger
+from corex_node.ledger import WINDOW, Ledger
+from corex_node.ticket import Source, Ticket
+from corex_shared.finishing import Finish
+
+
+class Clock:
+    """Seconds, set by hand."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+def _ids(found: Ledger) -> list[str]:
+    return [told.finish.job_id for told in found]
+
+
+def _add(found: Ledger, job: str, size: int = 10) -> None:
+    found.add(Ticket(Source.COMMANDS, 1, job), Finish(job, b"x" * size, "SUCCESS"))
+
+
+def test_an_end_is_remembered_for_the_window_and_no_longer() -> None:
+    clock = Clock()
+    found = Ledger(clock)
+    _add(found, "a")
+    clock.now += WINDOW / 2
+    _add(found, "b")
+    assert _ids(found) == ["a", "b"]
+    clock.now += WINDOW / 2
+    found.prune()
+    assert _ids(found) == ["b"]
+    assert "b" in found
+    assert "a" not in found
+
+
+def test_an_end_that_is_told_again_is_remembered_anew_and_once() -> None:
+    clock = Clock()
+    found = Ledger(clock)
+    _add(found, "a")
+    _add(found, "b")
+    clock.now += WINDOW / 2
+    _add(found, "a")
+    assert _ids(found) == ["b", "a"]
+    clock.now += WINDOW / 2
+    found.prune()
+    assert _ids(found) == ["a"]
+
+
+def test_number_and_bytes_are_bounded_and_the_oldest_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "_MOST", 3)
+    found = Ledger(Clock())
+    for job in "abcd":
+        _add(found, job)
+    assert _ids(found) == ["b", "c", "d"]
+    monkeypatch.setattr(ledger, "_MOST_BYTES", 100)
+    _add(found, "e", 85)
+    assert _ids(found) == ["d", "e"]
+    _add(found, "f", 101)  # one that alone is too large is not kept
+    assert _ids(found) == []
+    _add(found, "g", 100)
+    assert _ids(found) == ["g"]
