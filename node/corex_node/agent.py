@@ -80,7 +80,9 @@ class Agent:
         self._endpoint = endpoint = Endpoint(config.main.url)
         keys = Keys(config.main.namespace)
         self._store = NodeStore(endpoint, keys, self._node, incarnation)
-        self._lease_store = NodeLeaseStore(endpoint, keys, self._node, incarnation)
+        self._lease_store = NodeLeaseStore(
+            endpoint, keys, self._node, incarnation, config.limits.lease
+        )
         self._clock = ServerClock()
         identity = Identity.of_this_process(
             self._node, incarnation, tuple(config.main.groups), dict(config.labels)

@@ -5,17 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from corex_node.leases import LeaseAnswer
-from corex_shared.connection import Endpoint, execute
+from corex_shared.connection import COMMAND_TIMEOUT, Endpoint, execute
 from corex_shared.keys import Keys
 from corex_shared.scripts import Argument, Call, script
+
+_SHORTEST = 0.5
+"""Seconds that the server has to answer at least, however short the lease."""
 
 
 class NodeLeaseStore:
     """The lease of a node, by a blocking client of its own: used from the heartbeat's thread."""
 
-    def __init__(self, endpoint: Endpoint, keys: Keys, node: str, incarnation: str) -> None:
-        """Make the client; nothing is sent yet."""
-        self._client = endpoint.command()
+    def __init__(
+        self, endpoint: Endpoint, keys: Keys, node: str, incarnation: str, lease: float
+    ) -> None:
+        """Make the client; nothing is sent yet.
+
+        Args:
+            endpoint: where Redis is.
+            keys: of the namespace.
+            node: whose lease it is.
+            incarnation: that is to hold it.
+            lease: seconds; a renewal is given up early enough for another within that time.
+        """
+        self._client = endpoint.command(min(COMMAND_TIMEOUT, max(_SHORTEST, lease / 3)))
         self._keys = keys
         self._node = node
         self._incarnation = incarnation

@@ -182,10 +182,10 @@ class Endpoint:
             "socket_read_size": 262144,
         }
 
-    def command(self) -> redis.Redis:
-        """Make a client for commands that do not block."""
+    def command(self, timeout: float = COMMAND_TIMEOUT) -> redis.Redis:
+        """Make a client for commands that do not block, answered within `timeout` seconds."""
         return redis.Redis.from_url(
-            self.url, retry=Retry(NoBackoff(), 0), **self._settings(COMMAND_TIMEOUT)
+            self.url, retry=Retry(NoBackoff(), 0), **self._settings(timeout)
         )
 
     def blocking(self, block: float) -> redis.Redis:

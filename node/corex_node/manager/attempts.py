@@ -195,7 +195,8 @@ def judged(job: Job, outcome: Outcome) -> Outcome:
     """Tell what an attempt comes to: what was asked for from outside wins over what it says."""
     if job.verdict is not None:
         verdict = job.verdict
-        return Outcome(verdict.state, verdict.code, outcome.signal, outcome.data, outcome.level)
+        said = verdict if verdict.data else outcome
+        return Outcome(verdict.state, verdict.code, outcome.signal, said.data, said.level)
     if outcome.signal and job.signalled >> outcome.signal & 1:
         killed = of_state(JobState.KILLED)
         return Outcome(killed.state, killed.code, outcome.signal)

@@ -1,0 +1,108 @@
+"""The lease of a node runs out while its agent lives: Redis is away, or the agent was stopped."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from corex_node.process.embedded import EmbeddedRedis
+from corex_shared.connection import execute
+from corex_shared.finishing import Finish, finish_call
+from tests.helpers.diary import Diary
+from tests.helpers.eventually import eventually
+from tests.helpers.nodes import RunNode
+from tests.helpers.wire import Wire
+
+SHORT = {"COREX_NODE_LIMITS_LEASE": "1", "COREX_NODE_LIMITS_HEARTBEAT": "0.3"}
+STOP = {**SHORT, "COREX_NODE_WHEN_LAPSED": "stop"}
+
+
+@pytest.mark.parametrize(
+    "env, state, said", [(SHORT, "SUCCESS", ""), (STOP, "KILLED", "lost its lease")]
+)
+def test_running_jobs_go_on_or_are_stopped_as_the_settings_say(
+    own_redis: EmbeddedRedis,
+    run_node: RunNode,
+    wire: Wire,
+    diary: Diary,
+    env: dict[str, str],
+    state: str,
+    said: str,
+) -> None:
+    """Either way each has one result when Redis is back, and the node serves on."""
+    node = run_node("n1", url=own_redis.url, env=env)
+    job = wire.script(diary.script("sleep 3"))
+    eventually(lambda: diary.has(1))
+    own_redis.pause()
+    eventually(lambda: "lease.lapsed" in node.log_text(), "it notices", seconds=20)
+    own_redis.resume()
+    result = wire.result(job, 25)
+    assert result["state"] == state
+    assert said in result["data"]
+    assert wire.result(wire.push("core.ping"))["state"] == "SUCCESS"
+    assert diary.runs() == {job: 1}
+    wire.wait_unclaimed()
+
+
+def test_an_agent_that_was_stopped_beyond_its_lease_goes_on_when_nobody_took_its_place(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, diary: Diary
+) -> None:
+    """It takes its lease again, its jobs end well, and what was pushed meanwhile runs once."""
+    node = run_node("n1", url=own_redis.url, env=SHORT)
+    before = wire.script(diary.script("sleep 1"))
+    eventually(lambda: diary.has(1))
+    node.signal(signal.SIGSTOP)
+    eventually(lambda: not wire.redis.exists(wire.keys.presence("n1")), "the lease has run out")
+    meanwhile = [wire.script(diary.script()) for _ in range(20)]
+    node.signal(signal.SIGCONT)
+    results = wire.results([before, *meanwhile])
+    assert {result["state"] for result in results.values()} == {"SUCCESS"}
+    assert set(diary.runs().values()) == {1}
+    wire.wait_unclaimed()
+    assert node.running
+
+
+@pytest.mark.parametrize(
+    "env, ends", [(SHORT, False), (STOP, True)], ids=["they run on", "they are stopped"]
+)
+def test_what_others_have_settled_keeps_their_result(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, env: dict[str, str], ends: bool
+) -> None:
+    """The job goes on or is stopped as the settings say; what it says later is refused."""
+    node = run_node("n1", url=own_redis.url, env=env)
+    job = wire.script("trap '' HUP; sleep 3 & wait")
+    wire.wait_stage(job, "running")
+    node.signal(signal.SIGSTOP)
+    eventually(lambda: not wire.redis.exists(wire.keys.presence("n1")), "the lease has run out")
+    _settle_as_lost(wire, job)
+    node.signal(signal.SIGCONT)
+    began = time.monotonic()
+    eventually(_has_ended(wire, job), "the job is no more")
+    assert (time.monotonic() - began < 1.5) is ends
+    wire.wait_unclaimed()
+    assert wire.result(job)["state"] == "LOST"
+    assert node.running
+
+
+def _settle_as_lost(wire: Wire, job: str) -> None:
+    """Do as another agent does that finds the job without a holder."""
+    wire.redis.hset(wire.keys.state(job), "holder", "another")
+    result = json.dumps(
+        {"id": job, "command": "bash", "node": "n1", "state": "LOST", "code": 503}
+    ).encode()
+    finish = finish_call(wire.keys, "n1", "another", 60_000, [Finish(job, result, "LOST")])
+    assert execute(wire.redis, [finish]) == [[1]]
+    wire.redis.hdel(wire.keys.claimed("n1"), job)
+
+
+def _has_ended(wire: Wire, job: str) -> Callable[[], bool]:
+    def ended() -> bool:
+        found = wire.push("job.list", control=True)
+        listed = json.loads(wire.result(found)["data"])
+        return job not in [entry["cmd"]["id"] for entry in listed]
+
+    return ended
