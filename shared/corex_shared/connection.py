@@ -19,6 +19,7 @@ from typing import Any
 import hiredis
 import redis
 import redis.asyncio
+import redis.connection
 from redis.asyncio.connection import (
     Connection,
     SSLConnection,
@@ -27,13 +28,16 @@ from redis.asyncio.connection import (
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from corex_shared import tls
 from corex_shared.errors import (
     ConfigError,
+    CredentialsError,
     StoreError,
+    StoreForbiddenError,
     StoreRefusedError,
     StoreUnavailableError,
 )
-from corex_shared.scripts import Call, all_scripts
+from corex_shared.scripts import Call, all_scripts, describe
 
 DEFAULT_URL = "redis://127.0.0.1:6379/0"
 CONNECT_TIMEOUT = 5.0
@@ -57,6 +61,13 @@ _UNAVAILABLE = (
 )
 # Answers of a server that will serve again, which redis-py gives no class of their own.
 _UNAVAILABLE_CODES = ("LOADING", "MISCONF", "NOREPLICAS", "BUSY", "MASTERDOWN", "CLUSTERDOWN")
+_CREDENTIALS = (
+    redis.exceptions.AuthenticationError,
+    redis.exceptions.AuthenticationWrongNumberOfArgsError,
+    redis.exceptions.AuthorizationError,
+)
+_FORBIDDEN = "The user executing the script can't"
+"""How Redis says within a script what is NOPERM outside of one."""
 
 
 def translate(error: BaseException) -> StoreError:
@@ -64,6 +75,10 @@ def translate(error: BaseException) -> StoreError:
     if isinstance(error, StoreError):
         return error
     text = str(error) or type(error).__name__
+    if isinstance(error, _CREDENTIALS):
+        return CredentialsError(f"Redis refuses the user or password of the URL: {text}")
+    if isinstance(error, redis.exceptions.NoPermissionError) or _FORBIDDEN in text:
+        return StoreForbiddenError(f"the Redis user is not permitted this: {text}")
     if isinstance(error, _UNAVAILABLE) or text.startswith(_UNAVAILABLE_CODES):
         return StoreUnavailableError(text)
     return StoreRefusedError(text)
@@ -137,6 +152,30 @@ class _Connection(_Noticing, _Packing, Connection):
 class _SSLConnection(_Noticing, _Packing, SSLConnection):
     """TLS."""
 
+    async def connect(self) -> None:
+        """Connect; what goes wrong is said in words for people."""
+        try:
+            await super().connect()  # type: ignore[no-untyped-call]
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+            raise _explained(error, self.certfile is not None) from error
+
+
+class _BlockingSSLConnection(redis.connection.SSLConnection):
+    """TLS, for clients that block."""
+
+    def connect(self) -> None:
+        """Connect; what goes wrong is said in words for people."""
+        try:
+            super().connect()  # type: ignore[no-untyped-call]
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+            raise _explained(error, self.certfile is not None) from error
+
+
+def _explained(error: Exception, has_certificate: bool) -> Exception:
+    if isinstance(error, _CREDENTIALS):
+        return error
+    return type(error)(tls.explain(str(error), has_certificate))
+
 
 class _UnixConnection(_Noticing, _Packing, UnixDomainSocketConnection):
     """Unix socket."""
@@ -169,39 +208,36 @@ class Endpoint:
         self.url = url
         self.on_reconnect: Callable[[], None] = lambda: None
         try:
-            redis.asyncio.connection.parse_url(url)
+            options = redis.asyncio.connection.parse_url(url)
         except ValueError as error:
             raise ConfigError("url", "", f"{safe_url(url)}: {error}") from error
+        self._tls = options.get("connection_class") is SSLConnection
+        if self._tls:
+            tls.check_files(options)
 
-    @staticmethod
-    def _settings(timeout: float | None) -> dict[str, Any]:
-        return {
+    def _settings(self, timeout: float | None) -> dict[str, Any]:
+        settings: dict[str, Any] = {
             "socket_timeout": timeout,
             "socket_connect_timeout": CONNECT_TIMEOUT,
             "protocol": 2,
             "socket_read_size": 262144,
         }
+        # Older releases of redis-py do not look at the host name unless they are told to.
+        if self._tls and "ssl_check_hostname=" not in self.url:
+            settings["ssl_check_hostname"] = "ssl_cert_reqs=none" not in self.url
+        return settings
 
     def command(self, timeout: float = COMMAND_TIMEOUT) -> redis.Redis:
         """Make a client for commands that do not block, answered within `timeout` seconds."""
-        return redis.Redis.from_url(
-            self.url, retry=Retry(NoBackoff(), 0), **self._settings(timeout)
-        )
+        return self._blocking(timeout)
 
     def blocking(self, block: float) -> redis.Redis:
         """Make a client for commands that block for up to `block` seconds."""
-        return redis.Redis.from_url(
-            self.url, retry=Retry(NoBackoff(), 0), **self._settings(block + BLOCK_MARGIN)
-        )
+        return self._blocking(block + BLOCK_MARGIN)
 
     def pubsub(self) -> redis.Redis:
         """Make a client for subscriptions."""
-        return redis.Redis.from_url(
-            self.url,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=HEALTH_CHECK,
-            **self._settings(COMMAND_TIMEOUT),
-        )
+        return self._blocking(COMMAND_TIMEOUT, health_check_interval=HEALTH_CHECK)
 
     def async_command(self) -> redis.asyncio.Redis:
         """Make an asyncio client for commands that do not block."""
@@ -214,6 +250,14 @@ class Endpoint:
     def async_pubsub(self) -> redis.asyncio.Redis:
         """Make an asyncio client for subscriptions."""
         return self._async(COMMAND_TIMEOUT, health_check_interval=HEALTH_CHECK)
+
+    def _blocking(self, timeout: float, **more: Any) -> redis.Redis:
+        client = redis.Redis.from_url(
+            self.url, retry=Retry(NoBackoff(), 0), **self._settings(timeout), **more
+        )
+        if self._tls:
+            client.connection_pool.connection_class = _BlockingSSLConnection
+        return client
 
     def _async(self, timeout: float, **more: Any) -> redis.asyncio.Redis:
         options: dict[str, Any] = dict(redis.asyncio.connection.parse_url(self.url))
@@ -228,9 +272,9 @@ class Endpoint:
 
 
 def safe_url(url: str) -> str:
-    """Write a URL for people to see: without its password, wherever that is."""
+    """Write a URL for people to see: without passwords, wherever they are, and paths of keys."""
     url = re.sub(r"(//[^/:@]*:)[^/]*@", r"\1***@", url)
-    return re.sub(r"([?&]password=)[^&#]*", r"\1***", url)
+    return re.sub(r"([?&](?:\w*password|ssl_keyfile)=)[^&#]*", r"\1***", url)
 
 
 def execute(
@@ -258,7 +302,7 @@ def execute(
             for script in all_scripts():
                 client.script_load(script.text)
             replies = _pipeline(client, calls).execute(raise_on_error=False)
-        return _checked(replies, keep_refusals)
+        return _checked(calls, replies, keep_refusals)
 
 
 async def execute_async(
@@ -271,7 +315,7 @@ async def execute_async(
         if _misses_script(replies):
             await load_scripts(client)
             replies = await _pipeline(client, calls).execute(raise_on_error=False)
-        return _checked(replies, keep_refusals)
+        return _checked(calls, replies, keep_refusals)
 
 
 async def load_scripts(client: redis.asyncio.Redis) -> None:
@@ -296,10 +340,12 @@ def _misses_script(replies: list[Any]) -> bool:
     return any(isinstance(reply, redis.exceptions.NoScriptError) for reply in replies)
 
 
-def _checked(replies: list[Any], keep_refusals: bool) -> list[Any]:
+def _checked(calls: list[Call], replies: list[Any], keep_refusals: bool) -> list[Any]:
     for at, reply in enumerate(replies):
         if isinstance(reply, redis.exceptions.RedisError):
             error = translate(reply)
+            if isinstance(error, StoreForbiddenError):
+                error = StoreForbiddenError(f"{describe(calls[at])}: {error}")
             if not keep_refusals or isinstance(error, StoreUnavailableError):
                 raise error from reply
             replies[at] = error

@@ -43,3 +43,23 @@ def all_scripts() -> list[Script]:
     folder = files("corex_shared").joinpath("lua")
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".lua"))
     return [script(name.removesuffix(".lua")) for name in names]
+
+
+_SHOWN_KEYS = 4
+
+
+def describe(call: Call) -> str:
+    """Name a command and the keys that it is about, for people; nothing else of its arguments."""
+    name, *arguments = (_text(argument) for argument in call[:2])
+    if name == "EVALSHA":
+        known = {found.sha: found.name for found in all_scripts()}
+        keys = [_text(key) for key in call[3 : 3 + int(call[2])]]
+        name, shown = f"script {known.get(arguments[0], '?')}", [key for key in keys if key]
+    else:
+        shown = arguments
+    more = " …" if len(shown) > _SHOWN_KEYS else ""
+    return " ".join([name, *shown[:_SHOWN_KEYS]]) + more
+
+
+def _text(argument: Argument) -> str:
+    return argument.decode("utf-8", "replace") if isinstance(argument, bytes) else str(argument)
