@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any, TypeAlias, TypeVar
 
 from corex.mailbox import Waiter
-from corex_shared.scripts import Call
+from corex_shared.scripts import Call, Step
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class Unserved(Enum):
 class Run:
     """Run commands in one round trip. Sent: the list of answers."""
 
-    calls: Sequence[Call]
+    calls: Sequence[Step]
 
 
 @dataclass(frozen=True, slots=True)

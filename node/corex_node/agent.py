@@ -33,7 +33,7 @@ from corex_node.reconciler import Reconciler
 from corex_node.recovery import recover
 from corex_node.retreat import give_back_unstarted
 from corex_node.room import CommandRoom, ControlRoom, Room
-from corex_node.server_check import check_server
+from corex_node.server_check import check_servers
 from corex_node.starts import StartJournal
 from corex_node.statistics.job_sampler import JobSampler
 from corex_node.statistics.monitors import Monitors
@@ -161,9 +161,9 @@ class Agent:
         return await until_available(self._begin_once, self._say_away)
 
     async def _begin_once(self) -> ClaimNumbers:
-        await self._store.prepare()
-        for warning in check_server(await self._store.info()):
+        for warning in check_servers(await self._store.infos()):
             _log.warning("redis.check", warning=warning)
+        await self._store.prepare()
         server_ms = await self._heartbeat.acquire()
         return ClaimNumbers(server_ms)
 

@@ -17,12 +17,12 @@ from corex_shared.connection import (
     Endpoint,
     execute_async,
     load_scripts,
-    translated,
+    server_infos,
 )
 from corex_shared.errors import LeaseLostError, StoreRefusedError, StoreUnavailableError
 from corex_shared.finishing import INBOX_TTL_MS, Finish, finish_call
 from corex_shared.keys import Keys
-from corex_shared.scripts import Argument, Call, script
+from corex_shared.scripts import Argument, Call, Spread, Step, script
 
 BLOCK_SECONDS = 20
 """How long an agent waits for commands before it looks again."""
@@ -51,7 +51,8 @@ class NodeStore:
         self._node = node
         self._incarnation = incarnation
         self._client = endpoint.async_command()
-        self._waiting = {source: endpoint.async_blocking(BLOCK_SECONDS) for source in Source}
+        self._block = endpoint.longest_block(BLOCK_SECONDS)
+        self._waiting = {source: endpoint.async_blocking(self._block) for source in Source}
         self._lists = {
             Source.COMMANDS: keys.commands(node),
             Source.CONTROL: keys.control(node),
@@ -68,15 +69,13 @@ class NodeStore:
         """
         await load_scripts(self._client)
 
-    async def info(self) -> dict[str, Any]:
-        """Read the server's INFO.
+    async def infos(self) -> list[dict[str, Any]]:
+        """Read the server's INFO, or that of each master of a Cluster.
 
         Raises:
             StoreError: it cannot be reached.
         """
-        with translated():
-            answer: dict[str, Any] = await self._client.info()
-            return answer
+        return await server_infos(self._client)
 
     async def claim(
         self, source: Source, most: int, number: int, cap: int
@@ -104,7 +103,7 @@ class NodeStore:
             [key, self._claimed, self._presence],
             [self._incarnation, most, _CLAIM_BYTES, cap, source.value, number],
         )
-        wait: Call = ("BLMOVE", key, key, "LEFT", "LEFT", BLOCK_SECONDS)
+        wait: Call = ("BLMOVE", key, key, "LEFT", "LEFT", f"{self._block:g}")
         answer = (await execute_async(self._waiting[source], [wait, claim]))[1]
         if answer is None:
             self.on_unheld()
@@ -122,7 +121,7 @@ class NodeStore:
         Raises:
             LeaseLostError: another agent serves the node now.
         """
-        calls: list[Call] = []
+        calls: list[Step] = []
         if acceptances:
             calls.append(self._accept(acceptances))
         if filings:
@@ -143,7 +142,7 @@ class NodeStore:
         """
         states = [self._keys.state(filing.job_id) for filing in filings]
         stages: list[Argument] = [filing.stage for filing in filings]
-        seen = script("mark").call(states, [self._incarnation, *stages])
+        seen = Spread(script("mark"), [self._incarnation], states, stages, 1, 1)
         replies = await execute_async(self._client, [self._file(filings), seen])
         self._check_lease(replies[0])
 
@@ -162,14 +161,14 @@ class NodeStore:
         call = script("refile").call([self._claimed, self._presence], arguments)
         self._check_lease((await execute_async(self._client, [call]))[0])
 
-    def _accept(self, acceptances: Sequence[Acceptance]) -> Call:
+    def _accept(self, acceptances: Sequence[Acceptance]) -> Spread:
         keys: list[str] = []
-        arguments: list[Argument] = [self._incarnation, self._node]
+        arguments: list[Argument] = []
         state, result = self._keys.state, self._keys.result
         for job in acceptances:
             keys += (state(job.job_id), result(job.job_id))
             arguments += (job.claim, job.stage)
-        return script("accept").call(keys, arguments)
+        return Spread(script("accept"), [self._incarnation, self._node], keys, arguments, 2, 2)
 
     def _file(self, filings: Sequence[Filing]) -> Call:
         arguments: list[Argument] = [self._incarnation]
@@ -207,10 +206,10 @@ class NodeStore:
             StoreUnavailableError: some or all may have been done.
         """
         node_log = self._keys.node_log(self._node)
-        written = [self._emit(emission) for emission in emissions]
+        written: list[Step] = [self._emit(emission) for emission in emissions]
         written += [("PUBLISH", node_log, message) for message in node_messages]
         written += [("PUBLISH", self._keys.events(), event) for event in events]
-        ends: list[Call] = []
+        ends: list[Step] = []
         if finishes:
             ends.append(
                 finish_call(self._keys, self._node, self._incarnation, retention_ms, finishes)
@@ -236,7 +235,7 @@ class NodeStore:
         answers: list[int] = answer
         return answers
 
-    async def _settle(self, calls: list[Call]) -> list[Any]:
+    async def _settle(self, calls: list[Step]) -> list[Any]:
         replies = await execute_async(self._client, calls, keep_refusals=True) if calls else []
         for reply in replies:
             if isinstance(reply, StoreRefusedError):
@@ -272,7 +271,8 @@ class NodeStore:
     async def forget(self, job_ids: Sequence[str]) -> None:
         """Remove the state of jobs that go back to their list."""
         states = [self._keys.state(job_id) for job_id in job_ids]
-        await execute_async(self._client, [script("forget").call(states, [self._incarnation])])
+        forgets = Spread(script("forget"), [self._incarnation], states, (), 1)
+        await execute_async(self._client, [forgets])
 
     async def give_back(self, source: Source, fields: Sequence[str]) -> None:
         """Put claimed commands back at the left of their list, in the order given.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec import Struct
 
+from corex_shared.codec import encode_id, encoding_of
 from corex_shared.keys import Keys
-from corex_shared.scripts import Argument, Call, script
+from corex_shared.scripts import Argument, Call, Spread, script
 
 INBOX_ENTRIES = 100_000
 """Entries of an inbox; the oldest of more are dropped, since the result key is the truth."""
@@ -48,7 +50,7 @@ class Finish(Struct, frozen=True):
 
 def finish_call(
     keys: Keys, node: str, holder: str, retention_ms: int, finishes: Sequence[Finish]
-) -> Call:
+) -> Spread:
     """Make the command that writes the ends of jobs.
 
     Args:
@@ -59,18 +61,12 @@ def finish_call(
         finishes: the ends; answered in order by `WRITTEN`, `PRESENT` and so on.
     """
     names: list[str] = []
-    arguments: list[Argument] = [
-        holder,
-        retention_ms,
-        keys.node_log(node),
-        INBOX_ENTRIES,
-        INBOX_TTL_MS,
-        node,
-    ]
+    arguments: list[Argument] = []
     for end in finishes:
         job = end.job_id
-        inbox = keys.inbox(end.reply_to) if end.reply_to else ""
-        names += (keys.state(job), keys.result(job), keys.log(job), inbox)
+        state = keys.state(job)
+        inbox = keys.inbox(end.reply_to) if end.reply_to else state
+        names += (state, keys.result(job), keys.log(job), inbox)
         arguments += (
             end.result,
             end.state,
@@ -81,4 +77,35 @@ def finish_call(
             int(end.to_node_log),
             end.unaccepted,
         )
-    return script("finish").call(names, arguments)
+    return Spread(
+        script("finish"),
+        (holder, retention_ms, keys.node_log(node), INBOX_ENTRIES, INBOX_TTL_MS, node),
+        names,
+        arguments,
+        keys_each=4,
+        arguments_each=8,
+        elsewhere=(3,),
+        hints=partial(_inbox_calls, keys, finishes),
+    )
+
+
+def _inbox_calls(keys: Keys, finishes: Sequence[Finish], answers: Sequence[int]) -> list[Call]:
+    """Make the commands that tell senders' inboxes where the script could not.
+
+    Of a result that was there before, only the ID is told, so that its reader fetches it: it is
+    this one, if the answer to an earlier try was lost, or another's.
+    """
+    told: dict[str, list[Argument]] = {}
+    for end, answer in zip(finishes, answers, strict=True):
+        if end.reply_to and answer in (WRITTEN, PRESENT):
+            known = answer == PRESENT
+            hint = encode_id(end.job_id, encoding_of(end.result)) if known else end.hint
+            told.setdefault(keys.inbox(end.reply_to), []).append(hint)
+    calls: list[Call] = []
+    for inbox, hints in told.items():
+        calls += [
+            ("RPUSH", inbox, *hints),
+            ("LTRIM", inbox, -INBOX_ENTRIES, -1),
+            ("PEXPIRE", inbox, INBOX_TTL_MS),
+        ]
+    return calls

@@ -1,7 +1,8 @@
 -- Write the results of jobs, each only if there is none yet and the writer still holds the job.
 --
 -- KEYS     four for each job: its state hash, result list, log stream, the sender's inbox
---          ('' for none; where one script cannot reach it, it is told in a step of its own)
+--          (its state again for none; where one script cannot reach it, it is told in a step of
+--          its own)
 -- ARGV[1]  incarnation that writes
 -- ARGV[2]  retention in ms
 -- ARGV[3]  channel of the node's log
@@ -51,7 +52,7 @@ local function finish(state, result, log, inbox, at)
   redis.call('PEXPIRE', state, ARGV[2])
   -- The result is written; whatever somebody did to the other keys costs those only.
   local message, channel = ARGV[at + 3], ARGV[at + 5]
-  if inbox ~= '' then
+  if inbox ~= state then
     redis.pcall('RPUSH', inbox, ARGV[at + 2])
     inboxes[inbox] = true
   end

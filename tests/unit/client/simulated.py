@@ -23,6 +23,7 @@ from corex_shared.errors import (
     StoreUnavailableError,
 )
 from corex_shared.models import Command, JobResult
+from corex_shared.scripts import whole
 from corex_shared.states import JobState, Level
 from tests.unit.client.playing import Clock, make_core, packed
 
@@ -127,7 +128,7 @@ class SimulatedNode:
         match effect:
             case Run(calls):
                 self._reach()
-                return [self._call(*call) for call in calls]
+                return [self._call(*whole(call)) for call in calls]
             case ReadInbox(waiter, seconds):
                 self._reach()
                 self._serve()

@@ -21,6 +21,7 @@ from corex_shared.errors import (
     WaitTimeout,
 )
 from corex_shared.models import Command
+from corex_shared.scripts import whole
 from corex_shared.states import JobState, Level
 from tests.unit.client.playing import Clock, Played, make_core, packed, play, result_of
 
@@ -152,7 +153,7 @@ def test_the_time_is_up_also_when_redis_cannot_be_told() -> None:
     core = make_core(clock)
 
     def answer(effect: Any) -> Any:
-        if isinstance(effect, Run) and effect.calls[0][0] != "RPUSH":
+        if isinstance(effect, Run) and whole(effect.calls[0])[0] != "RPUSH":
             clock.now += 1
             return StoreUnavailableError("refused")
         if isinstance(effect, ReadInbox):

@@ -12,6 +12,7 @@ from corex.effects import ReadInbox, Run, Sleep
 from corex.gather import SWEEP, as_completed
 from corex.ticket import Ticket
 from corex_shared.errors import StoreUnavailableError, WaitTimeout
+from corex_shared.scripts import whole
 from tests.unit.client.playing import Clock, make_core, packed, play, result_of
 
 
@@ -37,7 +38,7 @@ def _found(*jobs: str) -> Callable[[Run], list[bytes | None]]:
     """Answer a look at keys: these jobs have results."""
 
     def look(effect: Run) -> list[bytes | None]:
-        names = [str(call[1]).split("job:")[1].split("}")[0] for call in effect.calls]
+        names = [str(whole(call)[1]).split("job:")[1].split("}")[0] for call in effect.calls]
         return [packed(result_of(name)) if name in jobs else None for name in names]
 
     return look
@@ -104,7 +105,7 @@ def test_a_silence_costs_a_bounded_number_of_looks() -> None:
     looked: list[str] = []
 
     def look(effect: Run) -> list[None]:
-        looked.extend(str(call[1]) for call in effect.calls)
+        looked.extend(str(whole(call)[1]) for call in effect.calls)
         return [None] * len(effect.calls)
 
     jobs = _ours(*(f"j{number}" for number in range(SWEEP + 10)))

@@ -14,6 +14,7 @@ from corex.ticket import Ticket
 from corex_shared.codec import decode_command, decode_message, decode_result
 from corex_shared.errors import WaitTimeout
 from corex_shared.models import Command
+from corex_shared.scripts import whole
 from corex_shared.states import JobState
 from tests.unit.client.playing import Clock, make_core, packed, play, result_of
 
@@ -61,7 +62,7 @@ def test_an_unclaimed_command_is_withdrawn() -> None:
     look, finish, remove, tell = played.effects
     assert look == Run([("LPOS", ticket.queue_key, ticket.payload)])
     assert remove == Run([("LREM", ticket.queue_key, 0, ticket.payload)])
-    script = finish.calls[0]
+    script: Any = whole(finish.calls[0])
     assert script[0] == "EVALSHA"
     assert script[3:5] == (f"corex:{{job:{ticket.id}}}:state", f"corex:{{job:{ticket.id}}}:result")
     assert script[7] == "me"  # who writes: no node holds the job
@@ -83,7 +84,7 @@ def test_a_withdrawn_job_without_output_has_no_channel() -> None:
     """Nothing is published for a job that asked for no stream."""
     core = make_core()
     played = play(kill(core, _job(core), 15, 10), [0], [[1]], [1], [1, 1])
-    assert played.effects[1].calls[0][18] == ""
+    assert whole(played.effects[1].calls[0])[18] == ""
 
 
 def test_a_command_that_was_claimed_meanwhile_is_not_withdrawn() -> None:
