@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from corex.questions.queues import QueueEntry
     from corex.questions.stats import Stat, StatTag, StatWindow, Usage
     from corex.status import JobStatus
+    from corex.streams import Gap
     from corex.sync import Client
     from corex.transfer.copying import Transferred
     from corex.transfer.error import TransferError
@@ -89,6 +90,7 @@ __all__ = [
     "FileEntry",
     "FileStat",
     "ForbiddenError",
+    "Gap",
     "InternalError",
     "InvalidIdError",
     "Job",
@@ -145,6 +147,7 @@ _HOMES = {
     "DiskInfo": "corex.questions.info",
     "FileEntry": "corex.questions.files",
     "FileStat": "corex.questions.files",
+    "Gap": "corex.streams",
     "Job": "corex.job",
     "JobCommand": "corex.questions.jobs",
     "JobEntry": "corex.questions.jobs",

@@ -3,7 +3,8 @@
 First subscribe, then read the log: what is published in between comes twice and is handed out
 once. A gap in the numbers is filled from the log. Nothing depends on the subscription alone: the
 logs of jobs that have been silent for a while are read, and their result keys looked at, so that
-a subscription that died unnoticed, or a job that publishes nothing, is no endless wait.
+a subscription that died unnoticed, or a job that publishes nothing, is no endless wait. What is
+in no log any more is told by a `corex.streams.Gap` in its place.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import Any
 
 from corex.core import Core, Patience
 from corex.effects import Emit, Listen, Plan, Run, Subscribe
+from corex.queued import may_be_queued
 from corex.streams import MessageOrder
 from corex.submit import send
 from corex.ticket import Ticket
-from corex_shared.codec import decode_message
+from corex_shared.codec import decode_message, decode_result
 from corex_shared.errors import DecodeError, StoreUnavailableError
 from corex_shared.models import Message
 from corex_shared.scripts import Call
@@ -27,23 +29,30 @@ SHORTEST_PAUSE = 0.2
 """Seconds between two looks at silent jobs, at least."""
 PAGE = 200
 """Messages read from a log at once."""
+FORGOTTEN_LOOKS = 3
+"""Looks after which a job counts as forgotten that was known and of which nothing is left."""
 
 
-def follow(core: Core, jobs: Sequence[str], timeout: float) -> Plan[None]:
+def follow(
+    core: Core, jobs: Sequence[str], timeout: float, *, unknown_too: bool = True
+) -> Plan[None]:
     """Emit the messages of jobs, each job's in order and from its first one.
 
-    Ends when the last message of each was emitted, or it has a result and no more messages.
+    Ends when the last message of each was emitted, or it has a result and no more messages, or
+    whatever was known of it has gone.
 
     Args:
         core: the client's surroundings.
         jobs: their IDs.
         timeout: seconds for all of it.
+        unknown_too: whether to wait for jobs that nobody knows, which may come yet.
 
     Raises:
         WaitTimeout: the jobs did not end in time.
     """
     patience = Patience(core, _name(jobs), timeout)
-    yield from _Following(core, jobs).run(patience, subscribed=False)
+    following = _Following(core, jobs, unknown_too=unknown_too)
+    yield from following.run(patience, subscribed=False)
 
 
 def launch(core: Core, tickets: Sequence[Ticket], timeout: float) -> Plan[None]:
@@ -62,9 +71,18 @@ def launch(core: Core, tickets: Sequence[Ticket], timeout: float) -> Plan[None]:
 
 
 def read_log(core: Core, job: str) -> Plan[None]:
-    """Emit the messages that are in a job's log now."""
+    """Emit the messages that are in a job's log now, though more are written meanwhile."""
     order = MessageOrder(job)
-    yield from _read_log(core, order)
+    newest, result = yield Run(
+        [
+            ("XREVRANGE", core.keys.log(job), "+", "-", "COUNT", 1),
+            ("LINDEX", core.keys.result(job), 0),
+        ]
+    )
+    if newest:
+        yield from _read_log(core, order, newest[0][0].decode())
+    if result and not order.ended:
+        yield from _end(order, result)
 
 
 def _name(jobs: Sequence[str]) -> str:
@@ -78,8 +96,11 @@ class _Following:
     a loss of the connection.
     """
 
-    def __init__(self, core: Core, jobs: Sequence[str]) -> None:
+    def __init__(self, core: Core, jobs: Sequence[str], *, unknown_too: bool = True) -> None:
         self._core = core
+        self._unknown_too = unknown_too
+        self._known: set[str] = set()
+        self._unseen: dict[str, int] = {}
         self._open = {job: MessageOrder(job) for job in jobs}
         self._heard = dict.fromkeys(jobs, core.clock())
         self._next_check = core.clock() + SILENCE
@@ -153,34 +174,72 @@ class _Following:
         keys = self._core.keys
         calls: list[Call] = []
         for job in jobs:
-            calls += [_page(self._core, self._open[job]), ("LLEN", keys.result(job))]
+            calls.append(_page(self._core, self._open[job]))
+            calls.append(("LLEN", keys.result(job)))
+            calls.append(("EXISTS", keys.state(job), keys.log(job)))
         replies: list[Any] = yield Run(calls)
         missed = False
-        for job, entries, done in zip(jobs, replies[::2], replies[1::2], strict=True):
+        looks = zip(jobs, replies[::3], replies[1::3], replies[2::3], strict=True)
+        for job, entries, done, there in looks:
             order = self._open[job]
             before = order.expected
             yield from _take_entries(order, entries)
             missed = missed or order.expected > before
-            if done and not order.ended:
-                # It may have ended between the two looks; after this nothing more comes.
-                yield from _read_log(self._core, order)
-                order.ended = True
+            if order.ended:
+                pass
+            elif done:
+                yield from self._conclude(order)
+            else:
+                yield from self._note(order, there=bool(there))
             self._drop_if_ended(order)
         return missed
+
+    def _conclude(self, order: MessageOrder) -> Plan[None]:
+        """Read the rest of a job that has a result: after this nothing more comes."""
+        yield from _read_log(self._core, order)
+        if not order.ended:
+            (result,) = yield Run([("LINDEX", self._core.keys.result(order.job), 0)])
+            yield from _end(order, result)
+
+    def _note(self, order: MessageOrder, *, there: bool) -> Plan[None]:
+        """Take note of whether anything of a job without result is there."""
+        if there or order.expected:
+            self._known.add(order.job)
+        if there:
+            self._unseen.pop(order.job, None)
+        else:
+            yield from self._seek(order)
+
+    def _seek(self, order: MessageOrder) -> Plan[None]:
+        """Decide about a job of which there is nothing: neither state nor log nor result."""
+        job = order.job
+        looks = self._unseen[job] = self._unseen.get(job, 0) + 1
+        if job in self._known:
+            if looks >= FORGOTTEN_LOOKS:
+                why = f"nothing is known of job {job} any more, neither state nor result nor log"
+                yield Emit(order.end_without_last(why))
+            return
+        # A claimed command has no state for a moment: one look proves nothing. Searching the
+        # lists costs more than a look, so it is done less and less often.
+        if self._unknown_too or looks < 2 or looks & (looks - 1):
+            return
+        if not (yield from may_be_queued(self._core, job)):
+            order.ended = True
 
     def _drop_if_ended(self, order: MessageOrder) -> None:
         if order.ended:
             self._open.pop(order.job, None)
 
 
-def _page(core: Core, order: MessageOrder) -> Call:
-    return ("XRANGE", core.keys.log(order.job), f"{order.expected + 1}-0", "+", "COUNT", PAGE)
+def _page(core: Core, order: MessageOrder, newest: str = "+") -> Call:
+    start = f"{order.expected + 1}-0"
+    return ("XRANGE", core.keys.log(order.job), start, newest, "COUNT", PAGE)
 
 
-def _read_log(core: Core, order: MessageOrder) -> Plan[None]:
-    """Emit what the log has from the expected message on."""
+def _read_log(core: Core, order: MessageOrder, newest: str = "+") -> Plan[None]:
+    """Emit what the log has from the expected message on, up to an entry."""
     while not order.ended:
-        (entries,) = yield Run([_page(core, order)])
+        (entries,) = yield Run([_page(core, order, newest)])
         yield from _take_entries(order, entries)
         if len(entries) < PAGE:
             break
@@ -192,9 +251,35 @@ def _take_entries(order: MessageOrder, entries: Sequence[Any]) -> Plan[None]:
         if message is not None:
             order.add(message)
     # What the log does not have before these is lost: it is written before it is published.
-    if entries or order.gap is not None:
-        order.give_up_gap()
+    # Behind a whole page there may be more, before what is held back.
+    order.give_up_gap()
     yield from _emit(order)
+    while len(entries) < PAGE and order.gap is not None:
+        order.give_up_gap()
+        yield from _emit(order)
+
+
+def _end(order: MessageOrder, payload: bytes | None) -> Plan[None]:
+    """End a job whose log, read to its end, lacks the last message; say what is missing of it.
+
+    Args:
+        order: of the job.
+        payload: its result, if that is not gone yet.
+    """
+    job = order.job
+    if order.expected:
+        yield Emit(order.end_without_last(f"the end of the log of job {job} is missing"))
+        return
+    result = decode_result(payload) if payload else None
+    size = result.stdout_bytes + result.stderr_bytes if result else 0
+    if result is None or not size:
+        order.ended = True  # it wrote nothing
+        return
+    why = (
+        f"job {job} has no log: it was not submitted with live output, or the log has gone; "
+        f"it wrote {size} bytes, the last of which are in its result"
+    )
+    yield Emit(order.end_without_last(why, node=result.node, size=size))
 
 
 def _decode_entry(fields: Any) -> Message | None:

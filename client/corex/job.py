@@ -100,8 +100,10 @@ class Job(_AnyJob):
     def stream(self, timeout: float = STREAM_TIMEOUT) -> Iterator[Message]:
         """Follow the job's messages from its first one, in order, until it ends.
 
-        A job that was submitted without `stream=True` has none: then this just waits for its
-        end. Messages that are no longer in the log are counted in one of level 7 (warning).
+        Where messages cannot be had any more there is a `corex.Gap` in their place, a message
+        of level 7 (warning) that says how many they are. A job that was submitted without
+        `stream=True` has no messages: then this waits for its end, and gives one `Gap` with the
+        size of its output, if it wrote any.
 
         Args:
             timeout: seconds for the whole of it.
@@ -174,6 +176,8 @@ class AsyncJob(_AnyJob):
 
     async def stream(self, timeout: float = STREAM_TIMEOUT) -> AsyncIterator[Message]:
         """Follow the job's messages from its first one, in order, until it ends.
+
+        See `Job.stream`.
 
         Args:
             timeout: seconds for the whole of it.

@@ -11,6 +11,20 @@ from corex_shared.models import Message
 from corex_shared.states import Flag, Level
 
 
+class Gap(Message, frozen=True):
+    """Stands in the place of messages that cannot be had any more; its text says so to people.
+
+    It has level 7 (warning) and the number of the last missing message, if that is known.
+
+    Attributes:
+        count: how many are missing; None when that cannot be known.
+        size: bytes that the job's processes wrote in them; None when that cannot be known.
+    """
+
+    count: int | None = None
+    size: int | None = None
+
+
 class MessageOrder:
     """The messages of one job on their way to its reader.
 
@@ -59,7 +73,7 @@ class MessageOrder:
         after = self._held[last + 1]
         count = last - first + 1
         are = "message is" if count == 1 else "messages are"
-        notice = Message(
+        notice = Gap(
             job=self.job,
             node=after.node,
             seq=last,
@@ -67,6 +81,31 @@ class MessageOrder:
             flags=Flag.STREAM,
             message=f"{count} {are} no longer in the log of job {self.job}\n",
             epoch=after.epoch,
+            count=count,
         )
         self.expected = last
         self._held[last] = notice
+
+    def end_without_last(self, why: str, *, node: str = "", size: int | None = None) -> Gap:
+        """End, though the last message never came; nothing is handed out after it.
+
+        Args:
+            why: what is missing, for people.
+            node: the job's, if known.
+            size: bytes that are missing, if known.
+
+        Returns:
+            What to hand out in the place of whatever is missing.
+        """
+        self.ended = True
+        self._held.clear()
+        return Gap(
+            job=self.job,
+            node=node,
+            seq=self.expected,
+            level=Level.WARNING,
+            flags=Flag.STREAM,
+            message=f"{why}\n",
+            epoch=0,
+            size=size,
+        )

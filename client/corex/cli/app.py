@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from corex.cli import call, jobs, nodes, run_commands
+from corex.cli import call, jobs, logs, nodes, run_commands
 from corex.cli.exits import INTERRUPTED, exit_code_of_error
 from corex.cli.plugins import PluginGroup
 from corex.cli.render import put_line, say
@@ -69,7 +69,7 @@ app.command("run")(run_commands.run)
 app.command("sh")(run_commands.sh)
 app.command("call")(call.call)
 app.command("result")(jobs.result)
-app.command("logs")(jobs.logs)
+app.command("logs")(logs.logs)
 app.command("kill")(jobs.kill)
 app.command("nodes")(nodes.nodes)
 

@@ -1,4 +1,4 @@
-"""`corex result`, `corex logs`, `corex kill`."""
+"""`corex result`, `corex kill`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from corex.cli.exits import FAILED, NO_ANSWER, exit_code, has_exit_code
-from corex.cli.output import LiveOutput
 from corex.cli.render import failure, pretty, put, put_error, put_json, put_line, say
 from corex.cli.session import client_of
 from corex_shared.models import JobResult
@@ -55,41 +54,6 @@ def _print_result(found: JobResult) -> None:
         put_line(pretty(found))
     if not found.ok and not has_exit_code(found):
         say(failure(found))
-
-
-def logs(
-    context: typer.Context,
-    job: JobArgument,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the job ends.")
-    ] = False,
-    timeout: Annotated[
-        float, typer.Option(min=0, metavar="S", help="Seconds to follow at most.")
-    ] = 3600.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON message a line.")] = False,
-) -> None:
-    """Print what a job that was started with live output has written.
-
-    Ctrl-C stops the printing, not the job.
-    """
-    from corex.follow import read_log
-
-    output = LiveOutput({job: ""})
-    empty = True
-    with client_of(context) as client:
-        handle = client.job(job)
-        messages = handle.stream(timeout) if follow else client.iterate(read_log(client.core, job))
-        for message in messages:
-            empty = False
-            if as_json:
-                put_json(message)
-            else:
-                output.show(message)
-        output.finish()
-        known = not empty or handle.state().stage != "unknown"
-    if not known:
-        say(f"job {job}: nobody knows it (any more)")
-        raise typer.Exit(NO_ANSWER)
 
 
 def _signal_number(text: str) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import BinaryIO, Protocol
 
 from corex.cli.escape import SafeStream
+from corex.streams import Gap
 from corex_shared.models import Message
 from corex_shared.states import RESULT_LEVELS, Flag, Level
 
@@ -53,7 +54,9 @@ class LiveOutput:
 
     def show(self, message: Message) -> None:
         """Write a message; the last one of a job completes its lines."""
-        if message.message and not _is_silent(message):
+        if isinstance(message, Gap):
+            self._writer(message.job, message.level).write(f"corex: {message.text}")
+        elif message.message and not _is_silent(message):
             text = message.message
             if message.level not in _RAW and not text.endswith("\n"):
                 text += "\n"
