@@ -82,6 +82,8 @@ class Attempts:
             job.policy = None
             self._concluded(job, of_state(JobState.EXPIRED, _EXPIRED), 0.0)
             return
+        if not self._manager.tenure.may_start(job):
+            return
         job.attempts += 1
         job.signalled = 0
         job.stopping = False
@@ -195,7 +197,8 @@ def judged(job: Job, outcome: Outcome) -> Outcome:
     """Tell what an attempt comes to: what was asked for from outside wins over what it says."""
     if job.verdict is not None:
         verdict = job.verdict
-        return Outcome(verdict.state, verdict.code, outcome.signal, outcome.data, outcome.level)
+        said = verdict if verdict.level else outcome
+        return Outcome(verdict.state, verdict.code, outcome.signal, said.data, said.level)
     if outcome.signal and job.signalled >> outcome.signal & 1:
         killed = of_state(JobState.KILLED)
         return Outcome(killed.state, killed.code, outcome.signal)
