@@ -220,12 +220,22 @@ class Admission:
             return
         if item.job is not None:
             self._manager.withdraw(item.job)
+        if answer in (_ACCEPTED, _SETTLED):
+            self._disown(item.inbound)
         if answer == _ACCEPTED and item.refusal is not None:
             self._outbox.settle(ticket, item.refusal)
         elif answer == _SETTLED:
             self._outbox.release([ticket.field, item.inbound.job_id or ""])
         else:
             item.is_duplicate = True
+
+    def _disown(self, inbound: Inbound) -> None:
+        """Free the queue of a predecessor's job that does not go on, or its place there."""
+        command, fleet = inbound.command, self._manager.lineup.fleet
+        if inbound.was is None or command is None or fleet is None:
+            return
+        if command.queue is not None and command.queue_scope == "fleet":
+            fleet.disown(command.queue, command.job_id)
 
     async def _reject(self, items: list[_Admitted]) -> None:
         """Put payloads into the rejected list, and tell the senders of duplicates."""

@@ -20,6 +20,7 @@ from corex_node.clock import ServerClock
 from corex_node.config import Config
 from corex_node.feed_store import FeedStore
 from corex_node.feeds import Feeds
+from corex_node.fleet_queues import NodeFleetQueues
 from corex_node.intake import Intake
 from corex_node.lease_store import NodeLeaseStore
 from corex_node.leases import Heartbeat, Identity, Load
@@ -29,6 +30,8 @@ from corex_node.manager.registry import Registry
 from corex_node.numbers import ClaimNumbers
 from corex_node.outbox import Outbox
 from corex_node.patience import until_available
+from corex_node.queue_news import QueueNews
+from corex_node.queue_store import QueueStore
 from corex_node.reconciler import Reconciler
 from corex_node.recovery import recover
 from corex_node.retreat import give_back_unstarted
@@ -104,6 +107,12 @@ class Agent:
             self._outbox,
             StartJournal(self._store, self._node),
             self._clock,
+        )
+        self._queues = NodeFleetQueues(
+            QueueStore(endpoint, keys, self._node, incarnation, limits.lease),
+            lambda heard: QueueNews(endpoint, keys, self._node, heard),
+            self._node,
+            limits.lease,
         )
         self._sampler = JobSampler(self._manager, self._manager.output.say)
         self._admission = Admission(
@@ -191,6 +200,8 @@ class Agent:
         manager.output.statistics = self._statistics
         manager.scope = self._scope()
         manager.add_tap(self._feeds)
+        manager.lineup.fleet, self._queues.holders = self._queues, manager.tenure
+        heartbeat.renewals.append(self._queues)
         if self._config.security.unprivileged:
             manager.set_unprivileged()
         self._outbox.on_relief = manager.output.resume
@@ -243,6 +254,7 @@ class Agent:
 
     def _lose_lease(self) -> None:
         self._lease_lost = True
+        self._queues.yield_places()
         self._stopping.set()
 
     # -- service and its end ------------------------------------------------------------------
@@ -256,6 +268,7 @@ class Agent:
                 group.create_task(self._guard(self._reconciler.run()), name="reconciler"),
                 group.create_task(self._guard(self._manager.run()), name="starter"),
                 group.create_task(self._feeds.run(), name="feeds"),
+                group.create_task(self._queues.run(), name="queues"),
                 group.create_task(self._files.run(), name="files"),
                 group.create_task(self._statistics.run(), name="statistics"),
                 group.create_task(self._sampler.run(), name="sampler"),
@@ -320,7 +333,8 @@ class Agent:
         2. what was claimed and has not started goes back to its list
         3. drain: running jobs may end by themselves; those between two runs are parted with
         4. the others are stopped
-        5. all results are delivered, and what subscribers of the log have not got yet
+        5. all results are delivered, what subscribers of the log have not got yet, and what is
+           given back of queues that all nodes share
         (6. the lease is given back: `_close`)
         """
         limits = self._config.limits
@@ -341,6 +355,7 @@ class Agent:
         await self._stop_jobs()
         await self._bounded(self._outbox.flushed(), limits.deliver, "deliver")
         await self._bounded(self._feeds.flushed(), _STEP, "log")
+        await self._bounded(self._queues.flushed(), _STEP, "queues")
 
     def _leave_between_runs(self) -> None:
         """Part with jobs that wait for their next run: there is nothing to wait for.
@@ -389,4 +404,5 @@ class Agent:
         await self._manager.close()
         await self._store.close()
         await self._feed_store.close()
+        await self._queues.close()
         _log.info("node.stopped", node=self._node)

@@ -27,8 +27,8 @@ def refusal_of(command: Command, is_known: bool, now_ms: int) -> Refusal | None:
     if not is_known:
         why = f"no such command: {command.command}"
         return Refusal("command", of_state(JobState.UNKNOWN_CMD, why))
-    if command.queue_scope == "fleet":
-        why = "queue_scope: this node serves queues of its own only"
+    if command.queue_scope == "fleet" and command.queue is None:
+        why = "queue_scope: fleet needs a queue"
         return Refusal("queue_scope", of_rejection(why))
     if command.expires_at is not None and command.expires_at <= now_ms:
         why = "expires_at was over before it could start"

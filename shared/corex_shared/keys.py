@@ -17,8 +17,8 @@ key                           type          lives                         writte
 `{group:<name>}:claimed`      hash          until finished                group’s nodes
 `{group:<name>}:leases`       zset          while nodes serve the group   group’s nodes
 `{queue:<name>}:owner`        hash          lease TTL, renewed            nodes
-`{queue:<name>}:waiters`      list          while jobs wait, TTL          nodes
-`{queue:<name>}:seen`         hash          while jobs wait, TTL          nodes
+`{queue:<name>}:waiters`      list          a day, renewed while waited   nodes
+`{queue:<name>}:seen`         hash          a day, renewed while in use   nodes
 `{queue:<name>}:token`        int           a year after the last grant   nodes
 `{queue:<name>}:news`         channel       –                             nodes
 `{job:<id>}:state`            hash          until finished + retention    node → clients
@@ -106,7 +106,7 @@ class Keys:
         return f"{self.namespace}:{{queue:{queue}}}:waiters"
 
     def queue_seen(self, queue: str) -> str:
-        """Hash: node → when it was last heard to wait for a fleet-wide queue, in ms."""
+        """Hash: node → until when it is taken to wait for a fleet-wide queue, in ms, and more."""
         return f"{self.namespace}:{{queue:{queue}}}:seen"
 
     def queue_token(self, queue: str) -> str:

@@ -41,7 +41,7 @@ def register(registry: Registry, clock: Clock) -> None:
         except CommandError as error:
             argument, colon, _ = str(error).partition(":")
             answer |= _refused(argument if colon else "arguments", of_error(error))
-        return answer | _place(context, asked)
+        return answer | await _place(context, asked)
 
     registry.command("core.explain", Command, repeatable=True)(explain)
 
@@ -71,10 +71,20 @@ async def _explain_call(context: Context, entry: Entry, asked: Command) -> dict[
     return await context.in_thread(explain_program, spec)
 
 
-def _place(context: Context, asked: Command) -> dict[str, Any]:
-    """Tell where the command would stand now."""
+async def _place(context: Context, asked: Command) -> dict[str, Any]:
+    """Tell where the command would stand now.
+
+    Raises:
+        ServiceUnavailableError: its queue is one of all nodes, and Redis cannot be asked.
+    """
     lineup = context.manager.lineup
     place: dict[str, Any] = {"queue": asked.queue, "position": 0, "waits_for": None}
+    if asked.queue is not None and asked.queue_scope == "fleet" and lineup.fleet is not None:
+        shown = await lineup.fleet.shown(asked.queue)
+        if shown.holder or shown.waiters:
+            ahead = len(shown.waiters) + bool(shown.holder)
+            return place | {"position": ahead, "holder": shown.holder, "waits_for": "queue"}
+        asked = structs.replace(asked, queue=None)  # nobody of the node's own queue is meant
     holder = lineup.queues.holder(asked.queue) if asked.queue is not None else None
     if holder is not None and asked.queue is not None:
         ahead = 1 + len(lineup.queues.waiters(asked.queue))

@@ -82,6 +82,8 @@ class Attempts:
             job.policy = None
             self._concluded(job, of_state(JobState.EXPIRED, _EXPIRED), 0.0)
             return
+        if not self._manager.tenure.may_start(job):
+            return
         job.attempts += 1
         job.signalled = 0
         job.stopping = False

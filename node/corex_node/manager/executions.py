@@ -18,7 +18,7 @@ from corex_node.manager.registry import Kind, Program
 from corex_node.manager.threads import DaemonThreads
 from corex_node.process.child import Child
 from corex_node.process.exit_status import ExitStatus
-from corex_node.process.program import JOB_MARK, NODE_MARK
+from corex_node.process.program import JOB_MARK, NODE_MARK, TOKEN_VARIABLE
 from corex_node.process.spawner_pool import Spawners
 from corex_node.process.usage import Usage
 from corex_node.process.usage_meter import UsageMeter
@@ -87,6 +87,8 @@ class ProgramExecution:
             CommandError: it could not be.
         """
         marks = {JOB_MARK: self._job.id, NODE_MARK: self._around.scope()}
+        if self._job.fencing_token:
+            marks[TOKEN_VARIABLE] = str(self._job.fencing_token)
         spec = structs.replace(self._program.spec, marks=marks)
         if self._job.flags.no_group or self._around.unprivileged():
             spec = structs.replace(

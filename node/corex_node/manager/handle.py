@@ -49,6 +49,15 @@ class JobHandle:
         return self._job.attempts
 
     @property
+    def fencing_token(self) -> int:
+        """By which it holds its queue, when that is one of all nodes; 0 while it does not.
+
+        It rises with every grant: what the job changes elsewhere can be refused if a higher one
+        was seen there.
+        """
+        return self._job.fencing_token
+
+    @property
     def start_time(self) -> int:
         """When it first ran, in ms since the epoch; 0 before."""
         return self._job.started_ms

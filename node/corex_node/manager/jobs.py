@@ -81,7 +81,9 @@ class Job:
         "ended",
         "entry",
         "execution",
+        "fencing_token",
         "flags",
+        "fleet_queue",
         "has_slot",
         "hooks",
         "id",
@@ -121,6 +123,9 @@ class Job:
         self.entry = entry
         self.demand = demand
         self.origin = origin
+        # The queue that it shares with jobs of all nodes, None for none or one of this node.
+        self.fleet_queue = command.queue if command.queue_scope == "fleet" else None
+        self.fencing_token = 0  # by which it holds that queue, 0 while it does not
         self.flags: JobFlags = NO_FLAGS
         self.local = False  # started by code: nobody outside hears of it
         self.stage = Stage.CLAIMED

@@ -63,6 +63,7 @@ class ProcessManager(JobTable):
         Raises:
             ConflictError: its ID is in use.
             NotFoundError: there is no such command.
+            BadRequestError: it asks for a queue of all nodes, and there are none.
         """
         job = self._local(command, self._entry(command.command, factory))
         job.flags = flags

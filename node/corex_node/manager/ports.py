@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from msgspec import Struct
+
 from corex_node.manager.jobs import Job
 from corex_shared.models import JobResult
 
@@ -37,6 +39,68 @@ class Journal(Protocol):
 
     async def waiting(self, jobs: list[Job]) -> None:
         """Return when it is remembered that these jobs, which ran, wait for their next run."""
+
+
+class FleetQueue(Struct, frozen=True):
+    """A queue that all nodes share, as it stands.
+
+    Attributes:
+        queue: its name.
+        node: of the job that holds it; empty when none does.
+        holder: that job.
+        token: fencing token of that job.
+        since: when it got the queue, in ms since the epoch.
+        waiters: jobs that wait, in order, each as `<node>/<job>`.
+    """
+
+    queue: str
+    node: str
+    holder: str
+    token: int
+    since: int
+    waiters: list[str]
+
+
+class FleetQueues(Protocol):
+    """Queues that all nodes share: one job at a time, in the order in which they entered.
+
+    Whoever serves them calls `Tenure.granted` and `Tenure.ousted` of the jobs that entered.
+    """
+
+    def enter(self, job: Job) -> None:
+        """Have a job stand in line for its queue."""
+
+    def leave(self, job: Job) -> None:
+        """Give back a job's queue or its place in the line, if it has any."""
+
+    def disown(self, queue: str, job_id: str) -> None:
+        """Give back what a predecessor's job has, of which no job was made again."""
+
+    def holds(self, job: Job) -> bool:
+        """Whether a job holds its queue, for certain."""
+
+    async def held(self) -> list[FleetQueue]:
+        """Show the queues in which jobs of this node hold or wait, by name.
+
+        Raises:
+            ServiceUnavailableError: nobody can tell now.
+        """
+
+    async def shown(self, queue: str) -> FleetQueue:
+        """Show one queue; one that nobody holds or waits for has no holder and no waiters.
+
+        Raises:
+            ServiceUnavailableError: nobody can tell now.
+        """
+
+    async def release(self, queue: str) -> bool:
+        """Take a queue from the job that holds it, of whatever node; False when none does.
+
+        The job itself goes on.
+
+        Raises:
+            ServiceUnavailableError: it is not known whether it was done.
+        """
 
 
 class Clock(Protocol):

@@ -33,6 +33,7 @@ from corex_node.manager.restarts import policy_of
 from corex_node.manager.results import result_of
 from corex_node.manager.runs import event_of, report_run
 from corex_node.manager.starter import Starter
+from corex_node.manager.tenure import Tenure
 from corex_node.manager.threads import DaemonThreads
 from corex_node.process.spawner_pool import SpawnerPool, Spawners
 from corex_node.process.watcher import Watcher
@@ -71,6 +72,7 @@ class JobTable(ABC):
         limits: bounds.
         jobs: those that have not ended, by ID.
         lineup: who runs and who waits.
+        tenure: who may run by the queue of the fleet that it holds.
         output: what jobs say, and who hears it.
         observers: of all jobs.
         threads: for what blocks.
@@ -118,6 +120,7 @@ class JobTable(ABC):
         self._attempts = Attempts(self, self._surroundings, self.output, clock, self._concluded)
         self._starter = Starter(self.jobs, limits.max_jobs, journal, self._attempts.start_soon)
         self.lineup = self._starter.lineup
+        self.tenure = Tenure(self.jobs, self._starter, self._oust, self._freed.set)
 
     def _surroundings(self, attempts: Attempts) -> Surroundings:
         return Surroundings(
@@ -177,6 +180,9 @@ class JobTable(ABC):
             demand: which messages are wanted.
             origin: kept in the job.
             control: whether it needs no slot.
+
+        Raises:
+            BadRequestError: it asks for a queue of the fleet, and there are none.
         """
         job = Job(command, entry, demand, origin)
         job.control = control
@@ -184,6 +190,8 @@ class JobTable(ABC):
 
     def _enter(self, job: Job) -> Job:
         command, limits = job.command, self.limits
+        if job.fleet_queue is not None and self.lineup.fleet is None:
+            raise BadRequestError("queue_scope: this node serves queues of its own only")
         job.claimed_ms = self._clock.now_ms()
         job.policy = policy_of(
             command.max_restart,
@@ -209,6 +217,8 @@ class JobTable(ABC):
             self._attempts.start_soon(job)
         elif job.ready:
             self._starter.stir()
+        elif job.fleet_queue is not None:
+            self.lineup.admit(job)
 
     def withdraw(self, job: Job) -> None:
         """Take a job out again, without a result; who waits for it waits no more."""
@@ -296,6 +306,15 @@ class JobTable(ABC):
             self._attempts.stop(job, number, self.grace_of(job))
         elif job.admitted:  # else its end waits for those who are bringing it
             self._finish(job, job.verdict)
+
+    def _oust(self, job: Job, why: str) -> None:
+        """Stop an attempt that may not go on: KILLED, or run again if the job is protected."""
+        if job.flags.protected:
+            self._attempts.stop(job, signal.SIGTERM, self.grace_of(job))
+            return
+        if job.verdict is None:
+            job.verdict = of_state(JobState.KILLED, why)
+        self._end(job, signal.SIGTERM)
 
     def unschedule(self, job_id: str) -> bool:
         """Have no further run of a job follow: it ends with the run that is under way or due first.

@@ -11,6 +11,9 @@ JOB_MARK = "COREX_JOB_ID"
 NODE_MARK = "COREX_JOB_NODE"
 """Variable that tells the node of such a process."""
 
+TOKEN_VARIABLE = "COREX_FENCING_TOKEN"
+"""Variable that tells by which token the job holds its queue, if all nodes share that."""
+
 _PRIVATE_PREFIX = b"COREX_"
 
 

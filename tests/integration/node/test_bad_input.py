@@ -310,10 +310,9 @@ def test_not_expired(wire: Wire) -> None:
     assert wire.result(job)["state"] == "SUCCESS"
 
 
-@pytest.mark.parametrize("fields", [{"queue": "q"}, {}], ids=["with a queue", "without"])
-def test_the_fleet_scope_is_refused(wire: Wire, fields: dict[str, Any]) -> None:
-    """A queue across nodes is not served, and says so rather than run without it."""
-    result = wire.result(wire.script("echo never", queue_scope="fleet", **fields))
+def test_the_fleet_scope_without_a_queue_is_refused(wire: Wire) -> None:
+    """Whoever asks for it wants to be alone: it is not run beside others."""
+    result = wire.result(wire.script("echo never", queue_scope="fleet"))
     assert (result["state"], result["code"], result["attempts"]) == ("REJECTED", 400, 0)
     assert "queue_scope" in result["data"]
 
