@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from corex_node.backlog import Backlog, JobBacklog
 from corex_node.faults import ENDED, FAULTS, FINISHED, RELEASED
+from corex_node.finishes import finish_of
 from corex_node.manager.jobs import Job
 from corex_node.patience import until_available
 from corex_node.records import Emission
@@ -32,10 +33,8 @@ from corex_shared import codec
 from corex_shared.errors import StoreError
 from corex_shared.finishing import PRESENT, TAKEN, WRITTEN, Finish
 from corex_shared.models import JobResult, Message
-from corex_shared.states import Flag, Level
+from corex_shared.states import Flag
 
-_HINT_LIMIT = 8 * 1024
-"""Results up to this size travel in the inbox; of larger ones it has the ID only."""
 _JOIN_WITHIN = 0.002
 """Seconds for which results of a busy node wait for others."""
 _FORGET_WITHIN = 0.05
@@ -265,7 +264,7 @@ class Outbox:
             self._add_messages(batch, job)
         ended, self._ended = self._ended[:_MOST_RESULTS], self._ended[_MOST_RESULTS:]
         for end in ended:
-            batch.finishes.append(self._finish(end))
+            batch.finishes.append(finish_of(end.ticket, end.result, time.time_ns()))
             batch.tickets.append(end.ticket)
         batch.events = list(self._events)
         self._events.clear()
@@ -299,39 +298,3 @@ class Outbox:
         if ticket.window is None:
             ticket.window = LogWindow(self._limits.log_bytes)
         return ticket.window
-
-    def _finish(self, end: _Ended) -> Finish:
-        ticket, result = end.ticket, end.result
-        payload = codec.encode(result, ticket.encoding)
-        hint = payload
-        if len(payload) > _HINT_LIMIT:
-            hint = codec.encode_id(result.id, ticket.encoding)
-        to_node_log = bool(ticket.levels)
-        message, seq = b"", ticket.seq
-        if ticket.streams or to_node_log:
-            message = self._last_message(ticket, result)
-        return Finish(
-            job_id=result.id,
-            result=payload,
-            state=result.state,
-            message=message,
-            seq=seq,
-            streams=ticket.streams,
-            to_node_log=to_node_log,
-            reply_to=ticket.reply_to,
-            hint=hint if ticket.reply_to else b"",
-            unaccepted=ticket.unaccepted,
-        )
-
-    def _last_message(self, ticket: Ticket, result: JobResult) -> bytes:
-        flags = (Flag.STREAM if ticket.streams else 0) | (Flag.SUCCESS if result.ok else Flag.ERROR)
-        message = Message(
-            result.id,
-            self._node,
-            ticket.take_seq(),
-            result.level or Level.STDOUT,
-            flags,
-            result.data,
-            time.time_ns(),
-        )
-        return codec.encode(message, ticket.encoding)
