@@ -1,7 +1,8 @@
-"""Claims commands off one list of the node and has them admitted.
+"""Claims commands off one list, of the node or of a group, and has them admitted.
 
 * Waits, on the server, until there is a command; not at all while there is no room for one.
-* Claims as many as there is room for, in the same round trip.
+* Claims as many as there is room for: in the same round trip, or, where several lists share the
+  room, in turn with the others and by what room there is after the wait.
 * After an answer that was lost, first finds what may have been claimed.
 """
 
@@ -16,9 +17,9 @@ from corex_node.admission import Admission
 from corex_node.faults import CLAIMED, FAULTS
 from corex_node.inbound import Inbound
 from corex_node.numbers import ClaimNumbers
+from corex_node.places import Place
 from corex_node.room import Room
 from corex_node.store import NodeStore
-from corex_node.ticket import Source
 from corex_shared.errors import StoreError
 
 _CUT_FACTOR = 8
@@ -39,15 +40,27 @@ class Intake:
 
     def __init__(
         self,
-        source: Source,
+        place: Place,
         store: NodeStore,
         admission: Admission,
         room: Room,
         numbers: ClaimNumbers,
         payload_limit: int,
+        turn: asyncio.Lock | None = None,
     ) -> None:
-        """Connect the parts; `run` does the work."""
-        self._source = source
+        """Connect the parts; `run` does the work.
+
+        Args:
+            place: the list, and where its commands are once they are claimed.
+            store: Redis.
+            admission: gets what was claimed.
+            room: bounds it.
+            numbers: of the node's claims.
+            payload_limit: largest command, in bytes.
+            turn: of those who share the room; None for one who has it alone.
+        """
+        self._place = place
+        self._turn = turn
         self._store = store
         self._admission = admission
         self._room = room
@@ -61,6 +74,7 @@ class Intake:
 
         Raises:
             LeaseLostError: another agent serves the node.
+            GroupLostError: the node no longer takes part in the group.
         """
         while True:
             try:
@@ -79,12 +93,12 @@ class Intake:
             await asyncio.wait(self._admitting)
         for task in self._admitting:
             if not task.cancelled() and (error := task.exception()) is not None:
-                _log.error("intake.left", source=self._source.name, reason=str(error))
+                _log.error("intake.left", source=self._place.name, reason=str(error))
 
     def _fall_back(self, error: StoreError) -> None:
         """Have the next turn wait, and look for what was claimed without our knowing."""
         if not self._pause:
-            _log.warning("intake.away", source=self._source.name, reason=str(error))
+            _log.warning("intake.away", source=self._place.name, reason=str(error))
         self._pause = min(max(self._pause * 2, _FIRST_RETRY), _LONGEST_RETRY)
 
     async def _recover(self) -> None:
@@ -93,22 +107,34 @@ class Intake:
         await self._adopt_unfiled()
         await self._await_admissions(0)
         if self._pause:
-            _log.info("intake.back", source=self._source.name)
+            _log.info("intake.back", source=self._place.name)
         self._pause = 0.0
 
     async def _claim_once(self) -> None:
         most = await self._wait_for_room()
         if most < 1:
             return
+        if self._turn is None:
+            payloads = await self._claim(most, wait=True)
+        else:
+            async with self._turn:  # so that what room there is, is taken once
+                most = self._room.free()
+                payloads = await self._claim(most, wait=False) if most else None
+            if payloads == [] and self._room.free():
+                await self._store.wait_for_commands(self._place)
+        if payloads is None and most:
+            await asyncio.sleep(_REFUSED_PAUSE)
+        await self._await_admissions(_AT_ONCE - 1)
+
+    async def _claim(self, most: int, *, wait: bool) -> list[bytes | tuple[bytes, int]] | None:
+        """Claim, and have what was claimed admitted; None when this agent may not claim."""
         number = self._numbers.reserve(most)
         cap = self._payload_limit * _CUT_FACTOR
-        payloads = await self._store.claim(self._source, most, number, cap)
-        if payloads is None:
-            await asyncio.sleep(_REFUSED_PAUSE)
-        elif payloads:
+        payloads = await self._store.claim(self._place, most, number, cap, wait=wait)
+        if payloads:
             FAULTS.reach(CLAIMED)
             self._admit([self._read(payload, number + at) for at, payload in enumerate(payloads)])
-        await self._await_admissions(_AT_ONCE - 1)
+        return payloads
 
     def _admit(self, batch: list[Inbound]) -> None:
         """Begin to admit a batch; its jobs have their places, in order, when this returns."""
@@ -121,6 +147,7 @@ class Intake:
         Raises:
             StoreError: one could not be admitted; what is claimed of it will be found.
             LeaseLostError: another agent serves the node.
+            GroupLostError: the node no longer takes part in the group.
         """
         while len(self._admitting) > most:
             await asyncio.wait(self._admitting, return_when=asyncio.FIRST_COMPLETED)
@@ -146,17 +173,26 @@ class Intake:
 
     async def _adopt_unfiled(self) -> None:
         """Admit what was claimed by a call whose answer was lost."""
-        prefix = self._source.value.encode()
-        found = await self._store.claimed()
-        known = self._admission.known_fields()
+        prefix = self._place.prefix.encode()
+        found = await self._store.claimed(self._place.group)
+        known = self._admission.known_fields(self._place.group)
         unfiled = sorted(
-            int(field[1:])
+            int(field[len(prefix) :])
             for field in found
             if field.startswith(prefix) and field.decode() not in known
         )
         if unfiled:
-            _log.info("intake.adopted", source=self._source.name, count=len(unfiled))
+            _log.info("intake.adopted", source=self._place.name, count=len(unfiled))
             self._admit([self._read(found[prefix + b"%d" % number], number) for number in unfiled])
 
     def _read(self, payload: bytes | tuple[bytes, int], number: int) -> Inbound:
-        return inbound.read(payload, self._source, number, self._payload_limit)
+        place = self._place
+        return inbound.read(
+            payload,
+            place.source,
+            number,
+            self._payload_limit,
+            place.field(number),
+            None,
+            place.group,
+        )

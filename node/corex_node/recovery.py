@@ -15,6 +15,7 @@ import structlog
 from corex_node import inbound
 from corex_node.admission import Admission
 from corex_node.inbound import Inbound
+from corex_node.places import Place
 from corex_node.process.cgroup import end_cgroups
 from corex_node.process.leftovers import end_leftovers
 from corex_node.store import NodeStore
@@ -33,6 +34,7 @@ class _Left:
     number: int
     payload: bytes
     was: Stage
+    node: str = ""
 
 
 def parse_entry(field: bytes, value: bytes) -> _Left | None:
@@ -44,35 +46,58 @@ def parse_entry(field: bytes, value: bytes) -> _Left | None:
     try:
         for source in Source:
             if field.startswith(source.value.encode()):
-                return _Left(field.decode(), source, int(field[1:]), value, Stage.CLAIMED)
+                name = field.decode()
+                node, _, number = name[1:].rpartition("/")
+                return _Left(name, source, int(number), value, Stage.CLAIMED, node)
         header, _, payload = value.partition(b"\n")
         stage, _, claim = header.decode().partition(" ")
-        number = int(claim.rpartition("/")[2])
-        return _Left(field.decode(), Source.COMMANDS, number, payload, Stage(stage))
+        node, _, number = claim.rpartition("/")
+        return _Left(field.decode(), Source.COMMANDS, int(number), payload, Stage(stage), node)
     except ValueError:
         return None
 
 
-async def recover(store: NodeStore, admission: Admission, scope: str, payload_limit: int) -> int:
+async def recover(
+    store: NodeStore,
+    admission: Admission,
+    scope: str,
+    payload_limit: int,
+    place: Place | None = None,
+) -> int:
     """Settle all that is claimed; return how many commands that were.
 
     Nothing is said of a job, or run again, before its processes are gone.
 
+    Args:
+        store: Redis.
+        admission: settles it.
+        scope: of the node's jobs on this machine.
+        payload_limit: largest command, in bytes.
+        place: that of a group, whose hash has commands of other nodes too, and perhaps of this
+            agent itself; None for the node's own hash.
+
     Raises:
         StoreError: Redis cannot be reached; nothing is lost, call again.
         LeaseLostError: another agent serves the node.
+        GroupLostError: the node no longer takes part in the group.
     """
-    found = await store.claimed()
+    group = place.group if place is not None else ""
+    found = await store.claimed(group)
     left: list[_Left] = []
     for field, value in found.items():
         entry = parse_entry(field, value)
-        if entry is None:
-            _log.error("recovery.unreadable", field=field.decode("utf-8", "backslashreplace"))
-        else:
+        if entry is not None:
             left.append(entry)
+        elif place is None:
+            _log.error("recovery.unreadable", field=field.decode("utf-8", "backslashreplace"))
+    if place is not None:
+        known = admission.known_fields(group)
+        left = [
+            entry for entry in left if f"{entry.node}/" == place.owner and entry.field not in known
+        ]
     left.sort(key=lambda entry: entry.number)
     await _end_processes(scope, left)
-    batch = [_inbound(entry, payload_limit) for entry in left]
+    batch = [_inbound(entry, payload_limit, group) for entry in left]
     await _number_on(store, [item for item in batch if item.ticket.streams and item.job_id])
     if batch:
         await admission.admit(batch)
@@ -98,7 +123,7 @@ async def _number_on(store: NodeStore, streaming: list[Inbound]) -> None:
             item.ticket.seq = seq
 
 
-def _inbound(entry: _Left, payload_limit: int) -> Inbound:
+def _inbound(entry: _Left, payload_limit: int, group: str) -> Inbound:
     return inbound.read(
-        entry.payload, entry.source, entry.number, payload_limit, entry.field, entry.was
+        entry.payload, entry.source, entry.number, payload_limit, entry.field, entry.was, group
     )

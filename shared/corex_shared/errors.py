@@ -12,7 +12,8 @@
     │   └── StoreRefusedError          it answered, with an error (wrong type, no permission …)
     ├── LeaseError                     the right to act for a node
     │   ├── LeaseHeldError             another agent serves the node
-    │   └── LeaseLostError             this agent no longer does
+    │   ├── LeaseLostError             this agent no longer does
+    │   └── GroupLostError             this agent no longer takes part in a group
     ├── WaitTimeout                    a bounded wait ended; says what it waited for
     ├── TransferError                  a file that could not be copied (corex.transfer)
     ├── JobFailed                      a result that is not SUCCESS, raised by `check`
@@ -116,6 +117,10 @@ class LeaseHeldError(LeaseError):
 
 class LeaseLostError(LeaseError):
     """This agent no longer serves the node."""
+
+
+class GroupLostError(LeaseError):
+    """This agent no longer takes part in a group: its claims there are others' now."""
 
 
 class WaitTimeout(CorexError, TimeoutError):

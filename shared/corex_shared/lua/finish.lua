@@ -12,8 +12,8 @@
 --          channel of the job ('' if it streams nothing), 1 if the node's log gets the message,
 --          claim if the job was not accepted before (lua/accept.lua), else ''
 --
--- Returns for each job: 1 written, 0 there was a result, -1 another incarnation holds the job,
---         -2 one of its keys is of another type: somebody else wrote it, -3 the ID belongs to
+-- Returns for each job: 1 written, 0 there was a result, -1 another incarnation holds the job (or
+--         is to get it: lua/takeover.lua), -2 one of its keys is of another type: somebody else wrote it, -3 the ID belongs to
 --         another command.
 --
 -- Atomic because no second result may replace or follow the first.
@@ -23,9 +23,11 @@ local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 local inboxes = {}
 
 local function obstacle(state, result, claim)
-  local seen = redis.call('HMGET', state, 'claim', 'holder')
+  local seen = redis.call('HMGET', state, 'claim', 'holder', 'gone:' .. claim)
   local done = redis.call('EXISTS', result) == 1
-  if claim ~= '' and seen[1] ~= claim and (seen[1] or done) then
+  if claim ~= '' and seen[3] then
+    return -1
+  elseif claim ~= '' and seen[1] ~= claim and (seen[1] or done) then
     return -3
   elseif claim == '' and seen[2] and seen[2] ~= ARGV[1] then
     return -1
