@@ -20,6 +20,7 @@ class Filing(Struct, frozen=True):
     job_id: str
     claim: str
     stage: str
+    group: str = ""
 
 
 class Emission(Struct, frozen=True):
@@ -37,6 +38,7 @@ class Rejection(Struct, frozen=True):
     job_id: str
     claim: str
     entry: bytes
+    group: str = ""
 
 
 class Refiling(Struct, frozen=True):
@@ -46,3 +48,18 @@ class Refiling(Struct, frozen=True):
     claim: str
     stage: str
     payload: bytes
+    group: str = ""
+
+
+class Held(Struct, frozen=True):
+    """A command in a claimed hash: that of a group, or the node's own (an empty name).
+
+    Attributes:
+        group: whose hash.
+        field: in it.
+        claim: that the field must be of; empty for any.
+    """
+
+    group: str
+    field: str
+    claim: str = ""

@@ -8,15 +8,19 @@
 --
 -- Returns for each job: 1 accepted (also: accepted before, under the same claim),
 --         2 under the same claim, with a result already, 0 the ID belongs to another command
---         (or its keys to somebody else: they are of another type).
+--         (or its keys to somebody else: they are of another type), -1 the claim was handed on:
+--         it is on its way back to the list of its group (lua/takeover.lua).
 --
 -- Atomic because two nodes may be handed one ID at the same moment.
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 
 local function accept(state, result, claim, stage)
-  local seen = redis.call('HMGET', state, 'claim', 'stage')
+  local seen = redis.call('HMGET', state, 'claim', 'stage', 'gone:' .. claim)
   local owner = seen[1]
+  if seen[3] then
+    return -1
+  end
   -- A job whose result was taken off its list has ended all the same.
   local done = redis.call('EXISTS', result) == 1 or seen[2] == 'finished'
   if owner == claim then

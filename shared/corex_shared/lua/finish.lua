@@ -14,8 +14,8 @@
 --          claim if the job was not accepted before (lua/accept.lua), else ''
 --
 -- Returns for each job: 1 written, 0 there is a result or was one, -1 another incarnation holds
---         the job, -2 one of its keys is of another type: somebody else wrote it, -3 the ID
---         belongs to another command.
+--         the job (or is to get it: lua/takeover.lua), -2 one of its keys is of another type:
+--         somebody else wrote it, -3 the ID belongs to another command.
 --
 -- Atomic because no second result may replace or follow the first.
 local time = redis.call('TIME')
@@ -24,10 +24,12 @@ local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 local inboxes = {}
 
 local function obstacle(state, result, claim)
-  local seen = redis.call('HMGET', state, 'claim', 'holder', 'stage')
+  local seen = redis.call('HMGET', state, 'claim', 'holder', 'stage', 'gone:' .. claim)
   -- A result that was taken off its list is not written again.
   local done = redis.call('EXISTS', result) == 1 or seen[3] == 'finished'
-  if claim ~= '' and seen[1] ~= claim and (seen[1] or done) then
+  if claim ~= '' and seen[4] then
+    return -1
+  elseif claim ~= '' and seen[1] ~= claim and (seen[1] or done) then
     return -3
   elseif claim == '' and seen[2] and seen[2] ~= ARGV[1] then
     return -1
