@@ -233,8 +233,8 @@ class Heartbeat:
                 _log.warning("heartbeat.away", reason=str(error))
                 pause = min(_RETRY, self._every)
                 continue
-            except StoreError:
-                _log.exception("heartbeat.refused")
+            except StoreError as error:
+                _log.error("heartbeat.refused", reason=str(error))
                 pause = self._every
                 continue
             if not answer.held:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import structlog
-
 from corex_node.records import Acceptance, Emission, Filing, Rejection
+from corex_node.refusals import REFUSALS
 from corex_node.ticket import Source
 from corex_shared.connection import (
     Endpoint,
@@ -32,8 +31,6 @@ LOG_TTL_MS = 24 * 3_600_000
 _CLAIM_BYTES = 4 * 1024 * 1024
 """Bytes after which one claim takes no further payload."""
 _SCAN_COUNT = 500
-
-_log = structlog.get_logger()
 
 
 class NodeStore:
@@ -215,7 +212,7 @@ class NodeStore:
         replies = await execute_async(self._client, calls, keep_refusals=True) if calls else []
         for reply in replies:
             if isinstance(reply, StoreRefusedError):
-                _log.error("store.refused", reason=str(reply))
+                REFUSALS.say(reply, "outbox")
         return replies
 
     def _emit(self, emission: Emission) -> Call:
