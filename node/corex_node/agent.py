@@ -47,7 +47,14 @@ from corex_node.statistics.statistics import Statistics
 from corex_node.store import NodeStore
 from corex_shared.connection import Endpoint, safe_url
 from corex_shared.endings import end
-from corex_shared.errors import LeaseLostError, StoreError, StoreUnavailableError
+from corex_shared.errors import (
+    ConfigError,
+    CredentialsError,
+    LeaseLostError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from corex_shared.keys import Keys
 
 _LONGEST_GRACE = 30.0
@@ -153,7 +160,7 @@ class Agent:
             LeaseHeldError: another agent serves the node.
             StoreUnavailableError: it was stopped while Redis was away, with results to deliver.
             LeaseLostError: another agent took the node over; all jobs of this one were killed.
-            ConfigError: the server cannot be used.
+            ConfigError: the server cannot be used, or refuses the user or password of the URL.
         """
         raise_descriptor_limit(self._config)
         try:
@@ -175,15 +182,19 @@ class Agent:
         return await until_available(self._begin_once, self._say_away)
 
     async def _begin_once(self) -> ClaimNumbers:
-        for warning in check_servers(await self._store.infos()):
+        try:
+            infos = await self._store.infos()
+            await self._store.prepare()
+        except CredentialsError as error:  # no waiting puts that right
+            raise ConfigError("url", "", f"{safe_url(self._config.main.url)}: {error}") from error
+        for warning in check_servers(infos):
             _log.warning("redis.check", warning=warning)
-        await self._store.prepare()
         server_ms = await self._heartbeat.acquire()
         return ClaimNumbers(server_ms)
 
     def _say_away(self, error: StoreError, pause: float) -> None:
         _log.warning(
-            "redis.away",
+            "redis.refused" if isinstance(error, StoreRefusedError) else "redis.away",
             url=safe_url(self._config.main.url),
             reason=str(error),
             again_in=round(pause, 1),
@@ -321,7 +332,8 @@ class Agent:
         """Settle what is left of a predecessor."""
         payload_limit = self._config.limits.payload
         recovered = await until_available(
-            lambda: recover(self._store, self._admission, self._scope(), payload_limit)
+            lambda: recover(self._store, self._admission, self._scope(), payload_limit),
+            self._say_away,
         )
         _log.info(
             "node.ready",

@@ -20,9 +20,10 @@ from corex_node.inbound import Inbound
 from corex_node.numbers import ClaimNumbers
 from corex_node.places import Place
 from corex_node.reconciler import Reconciler
+from corex_node.refusals import REFUSALS
 from corex_node.room import Room
 from corex_node.store import NodeStore
-from corex_shared.errors import StoreError
+from corex_shared.errors import StoreError, StoreRefusedError
 
 _CUT_FACTOR = 8
 """Payloads up to this many times the limit are read whole, to find their ID."""
@@ -81,6 +82,7 @@ class Intake:
         self._rounds = 0
         self._admitting: set[asyncio.Task[None]] = set()
         self._pause = 0.0
+        self._away = False
 
     async def run(self) -> None:
         """Claim and admit; to be cancelled.
@@ -112,8 +114,13 @@ class Intake:
 
     def _fall_back(self, error: StoreError) -> None:
         """Have the next turn wait, and look for what was claimed without our knowing."""
-        if not self._pause:
+        if isinstance(error, StoreRefusedError):  # and would be again, at once
+            REFUSALS.say(error, f"intake {self._place.name}")
+            self._pause = _LONGEST_RETRY
+            return
+        if not self._away:
             _log.warning("intake.away", source=self._place.name, reason=str(error))
+        self._away = True
         self._pause = min(max(self._pause * 2, _FIRST_RETRY), _LONGEST_RETRY)
 
     async def _recover(self) -> None:
@@ -121,8 +128,9 @@ class Intake:
         await self._await_admissions(0)
         await self._reconciler.compare()
         await self._adopt_unfiled()
-        if self._pause:
+        if self._away:
             _log.info("intake.back", source=self._place.name)
+        self._away = False
         self._pause = 0.0
 
     async def _claim_once(self) -> None:

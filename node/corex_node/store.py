@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import structlog
-
 from corex_node.places import Place, group_place, own_place
 from corex_node.records import Acceptance, Emission, Filing, Held, Refiling, Rejection
+from corex_node.refusals import REFUSALS
 from corex_node.ticket import Source
 from corex_shared.connection import (
     Endpoint,
@@ -40,8 +39,6 @@ _CLAIM_BYTES = 4 * 1024 * 1024
 _SCAN_COUNT = 500
 _ANOTHERS, _NOBODYS = -1, -2
 """Answers of scripts that only the holder of the lease may run."""
-
-_log = structlog.get_logger()
 
 
 class NodeStore:
@@ -288,7 +285,7 @@ class NodeStore:
         replies = await execute_async(self._client, calls, keep_refusals=True) if calls else []
         for reply in replies:
             if isinstance(reply, StoreRefusedError):
-                _log.error("store.refused", reason=str(reply))
+                REFUSALS.say(reply, "outbox")
         return replies
 
     def _emit(self, emission: Emission) -> Call:

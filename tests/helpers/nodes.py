@@ -91,7 +91,8 @@ class NodeProcess:
     def wait_present(self, seconds: float = START_SECONDS) -> None:
         """Wait until this process has the lease of its node."""
         key = Keys(self.namespace).presence(self.id)
-        with redis.Redis.from_url(self.url) as client:
+        # The older protocol, as agents speak it: for the newer one redis-py asks more of a user.
+        with redis.Redis.from_url(self.url, protocol=2) as client:
 
             def present() -> bool:
                 code = self.process.poll()

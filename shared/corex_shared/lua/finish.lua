@@ -59,12 +59,12 @@ local function finish(state, result, log, inbox, at)
     inboxes[inbox] = true
   end
   if ARGV[at + 6] == '1' then
-    redis.call('PUBLISH', ARGV[3], message)
+    redis.pcall('PUBLISH', ARGV[3], message)
   end
   if channel ~= '' then
     redis.pcall('XADD', log, string.format('%.0f-0', ARGV[at + 4] + 1), 'm', message)
     redis.call('PEXPIRE', log, ARGV[2])
-    redis.call('PUBLISH', channel, message)
+    redis.pcall('PUBLISH', channel, message)
   end
   return 1
 end
