@@ -70,7 +70,7 @@ class Cluster:
 
     def ask(self, server: EmbeddedRedis, *words: Any) -> Any:
         """Say something to one server."""
-        with redis.Redis(host=HOST, port=server.port, socket_timeout=5) as client:
+        with redis.Redis(host=HOST, port=server.port, socket_timeout=5, protocol=2) as client:
             # As two words, so that the library leaves the answer as it is.
             return client.pipeline(transaction=False).execute_command(*words).execute()[0]
 
