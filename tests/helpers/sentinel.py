@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-import time
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -46,7 +46,7 @@ class _Sentinel:
             (self._watchdog.folder / "sentinel.conf").write_text(text)
             pid = self._watchdog.start()
             with suppress(AssertionError):
-                eventually(lambda pid=pid: self._is(pid), "a Sentinel", seconds=3)  # type: ignore[misc]
+                eventually(partial(self._is, pid), "a Sentinel", seconds=3)
                 return
             self._watchdog.reap()  # it could not have the port
         raise AssertionError("no port for a Sentinel")
@@ -129,8 +129,8 @@ class SentinelTrio:
 
     def master(self) -> EmbeddedRedis:
         """The server that the Sentinels name."""
-        _, port = self.sentinels[0].ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
-        return next(server for server in self.servers if server.port == int(port))
+        port = int(self._named()[0])
+        return next(server for server in self.servers if server.port == port)
 
     def ask(self, server: EmbeddedRedis, *words: Any) -> Any:
         """Say something to one server."""
@@ -139,13 +139,10 @@ class SentinelTrio:
 
     def is_sound(self) -> bool:
         """Whether there is a master that all Sentinels agree on, with two replicas that follow."""
-        found = [
-            sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
-            for sentinel in self.sentinels
-        ]
+        named = self._named()
         states = [sentinel.ask("SENTINEL", "MASTER", SERVICE) for sentinel in self.sentinels]
         known = [dict(zip(state[::2], state[1::2], strict=True)) for state in states]
-        if found[1:] != found[:-1] or not all(
+        if named[1:] != named[:-1] or not all(
             one[b"num-other-sentinels"] == b"2"
             and int(one[b"num-slaves"]) >= _COUNT - 1
             and one[b"flags"] == b"master"
@@ -159,15 +156,17 @@ class SentinelTrio:
         """Have the Sentinels choose another master, and wait for it."""
         before = self.master()
         self.sentinels[0].ask("SENTINEL", "FAILOVER", SERVICE)
-        eventually(lambda: self.master() is not before, "another master", seconds=20)
+        self.wait_other(before)
 
-    def freeze_writes(self, server: EmbeddedRedis, seconds: float) -> None:
-        """Hold all writes of a server, and wait until its replicas have all that it has."""
-        self.ask(server, "CLIENT", "PAUSE", int(seconds * 1000), "WRITE")
+    def wait_other(self, before: EmbeddedRedis) -> None:
+        """Wait until all Sentinels name another master than that."""
+        eventually(
+            lambda: all(int(port) != before.port for port in self._named()),
+            "another master",
+            seconds=20,
+        )
 
-        def replicated() -> bool:
-            role = self.ask(server, "ROLE")
-            return all(int(offset) >= role[1] for _, _, offset in role[2])
-
-        eventually(replicated, "the replicas have everything")
-        time.sleep(0)
+    def _named(self) -> list[Any]:
+        """Ports of the master, as each Sentinel names it."""
+        words = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
+        return [sentinel.ask(*words)[1] for sentinel in self.sentinels]
