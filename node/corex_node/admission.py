@@ -25,6 +25,7 @@ from corex_node.manager.registry import Entry, Kind
 from corex_node.manager.results import result_unstarted
 from corex_node.outbox import Outbox
 from corex_node.patience import until_available
+from corex_node.places import Place
 from corex_node.records import Acceptance, Filing, Held, Rejection
 from corex_node.rules import refusal_of
 from corex_node.store import NodeStore
@@ -253,12 +254,14 @@ class Admission:
 
     async def _hand_on(self, items: list[_Admitted]) -> None:
         """Complete what somebody began who took this node for gone: back to the list with them."""
+        held: dict[Place, list[Held]] = {}
         for item in items:
             ticket = item.inbound.ticket
             place = self._store.place(ticket.source, ticket.group)
-            held = self._held(item.inbound)
+            held.setdefault(place, []).extend(self._held(item.inbound))
+        for place, commands in held.items():
             with suppress(GroupLostError):  # then somebody else does
-                await until_available(partial(self._store.give_back, place, held))
+                await until_available(partial(self._store.give_back, place, commands))
 
     async def _reject(self, items: list[_Admitted]) -> None:
         """Put payloads into the rejected list, and tell the senders of duplicates."""

@@ -21,6 +21,7 @@ from corex_node.config import Config
 from corex_node.feed_store import FeedStore
 from corex_node.feeds import Feeds
 from corex_node.fleet_queues import NodeFleetQueues
+from corex_node.group_reaper import ReapManner
 from corex_node.group_store import GroupStore
 from corex_node.groups import GroupParts, Groups
 from corex_node.intake import Intake, IntakeParts
@@ -251,7 +252,12 @@ class Agent:
             manager=self._manager,
             scope=self._scope(),
             payload_limit=limits.payload,
-            lease=limits.lease,
+            manner=ReapManner(
+                node=self._node,
+                levels=frozenset(self._config.logging.levels),
+                retention_ms=outbox_limits(self._config).retention_ms,
+                lease=limits.lease,
+            ),
             heartbeat=limits.heartbeat,
         )
 

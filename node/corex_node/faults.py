@@ -29,7 +29,11 @@ RELEASED = "released"
 GAVE_BACK = "gave-back"
 """Commands that had not started are back on their list."""
 
-POINTS = (CLAIMED, ACCEPTED, MARKED, STARTED, ENDED, FINISHED, RELEASED, GAVE_BACK)
+TAKEN_OVER = "taken-over"
+"""Jobs of a node that is gone were taken over; neither their ends are written nor their commands
+back on the list of their group."""
+
+POINTS = (CLAIMED, ACCEPTED, MARKED, STARTED, ENDED, FINISHED, RELEASED, GAVE_BACK, TAKEN_OVER)
 
 
 class Faults:

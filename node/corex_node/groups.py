@@ -2,7 +2,7 @@
 
 * Takes the lease of a member, and settles what the node's last agent left claimed there.
 * Has the group's list claimed from, by what room the node has.
-* Has the lease renewed from the heartbeat's thread.
+* Has the lease renewed from the heartbeat's thread, and those of others looked after meanwhile.
 * When the lease was lost, what was claimed is others': ends those jobs without results, then
   begins anew.
 """
@@ -14,11 +14,13 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import structlog
 
 from corex_node.admission import Admission
+from corex_node.group_reaper import GroupReaper, ReapManner
 from corex_node.group_store import GroupStore, renewal
 from corex_node.intake import Intake
 from corex_node.manager.jobs import Job
@@ -52,7 +54,7 @@ class GroupParts:
         manager: of the jobs.
         scope: of the node's jobs on this machine.
         payload_limit: largest command, in bytes.
-        lease: seconds.
+        manner: how what others have left is settled.
         heartbeat: seconds between two renewals.
     """
 
@@ -62,13 +64,13 @@ class GroupParts:
     manager: ProcessManager
     scope: str
     payload_limit: int
-    lease: float
+    manner: ReapManner
     heartbeat: float
 
     @property
     def lease_ms(self) -> int:
-        """The lease as the server counts it."""
-        return int(self.lease * 1000)
+        """A member's lease as the server counts it."""
+        return int(self.manner.lease * 1000)
 
 
 class Group:
@@ -86,6 +88,8 @@ class Group:
         self.joined = 0
         self.held = False
         self._parts = parts
+        known = partial(parts.admission.known_fields, name)
+        self._reaper = GroupReaper(self.place, parts.groups, parts.store, parts.manner, known)
         self._lost = asyncio.Event()
         self._intake: Intake | None = None
         self._recovering: asyncio.Task[int] | None = None
@@ -121,10 +125,15 @@ class Group:
         if joined != self.joined:
             return
         now, parts = time.monotonic(), self._parts
-        late = max(parts.lease - parts.heartbeat, _MISSED_BEATS * parts.heartbeat)
+        late = max(parts.manner.lease - parts.heartbeat, _MISSED_BEATS * parts.heartbeat)
         if now - self._renewed > late:
             self._steady_since = now
         self._renewed = now
+
+    def is_steady(self) -> bool:
+        """Whether the lease was renewed without a gap, as long as a lease lasts."""
+        now, lease = time.monotonic(), self._parts.manner.lease
+        return now - self._renewed < lease <= now - self._steady_since
 
     def lose(self, joined: int) -> None:
         """Take note that the lease was lost, unless it has been taken anew since."""
@@ -142,14 +151,19 @@ class Group:
     # -- commands -----------------------------------------------------------------------------
 
     async def _recover(self) -> None:
-        """Settle what the node's last agent left in the group, or this one when it lost it."""
+        """Settle what the node's last agent left in the group.
+
+        What this agent has left there itself, when it lost the lease, others may be about to
+        settle: so it is settled as they do it, and nothing of it is started.
+        """
         parts = self._parts
 
-        def work() -> Any:
+        def recover_last() -> Any:
             return recover(
                 parts.store, parts.admission, parts.scope, parts.payload_limit, self.place
             )
 
+        work = recover_last if self.joined == 1 else self._reaper.settle_own
         # A cancelled recovery would be one of commands half admitted: see `settled`.
         self._recovering = asyncio.create_task(until_available(work))
         recovered = await asyncio.shield(self._recovering)
@@ -158,7 +172,10 @@ class Group:
     async def _claim(self, intake: Intake) -> None:
         """Claim until the lease is lost."""
         self._intake = intake
-        parts = [asyncio.create_task(intake.run()), asyncio.create_task(self._is_lost())]
+        parts = [
+            asyncio.create_task(part)
+            for part in (intake.run(), self._reaper.run(self.is_steady), self._is_lost())
+        ]
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -211,18 +211,13 @@ class NodeStore:
             for place in [self.place(Source.COMMANDS, group)]
         }
 
-    def _releases(self, released: Sequence[Held], gone: str = "") -> list[Call]:
-        """Make the calls that forget claimed commands, one for each place.
-
-        Args:
-            released: the commands.
-            gone: node whose commands they were, if not this one.
-        """
+    def _releases(self, released: Sequence[Held]) -> list[Call]:
+        """Make the calls that forget claimed commands, one for each place."""
         arguments: dict[str, list[Argument]] = {}
         for held in released:
             arguments.setdefault(held.group, []).extend((held.field, held.claim))
         return [
-            script("release").call([place.claimed, place.lease], [place.holder, gone, *given])
+            script("release").call([place.claimed, place.lease], [place.holder, "", *given])
             for group, given in arguments.items()
             for place in [self.place(Source.COMMANDS, group)]
         ]
@@ -337,19 +332,18 @@ class NodeStore:
         forgets = Spread(script("forget"), [self._incarnation], states, (), 1)
         await execute_async(self._client, [forgets])
 
-    async def give_back(self, place: Place, held: Sequence[Held], gone: str = "") -> None:
+    async def give_back(self, place: Place, held: Sequence[Held]) -> None:
         """Put claimed commands back at the left of their list, in the order given.
 
         Args:
             place: where all of them are.
             held: the commands.
-            gone: node whose commands they were, if not this one.
 
         Raises:
             LeaseLostError: another agent serves the node now; the commands are its.
             GroupLostError: the commands are others'.
         """
-        arguments: list[Argument] = [place.holder, gone]
+        arguments: list[Argument] = [place.holder, ""]
         for command in held:
             arguments += (command.field, command.claim)
         keys = [place.commands, place.claimed, place.lease]

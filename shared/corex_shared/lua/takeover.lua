@@ -15,14 +15,14 @@
 --
 -- Atomic because the holder may change between the look and the write.
 local function take(state, result, claim, holder, hand_on)
-  local seen = redis.call('HMGET', state, 'claim', 'holder', 'gone:' .. claim)
+  local seen = redis.call('HMGET', state, 'claim', 'holder', 'gone:' .. claim, 'stage')
   if seen[3] then
     return hand_on == '1' and 1 or 3
   elseif (seen[2] or '') ~= holder then
     return -1
   elseif seen[1] and seen[1] ~= claim then
     return 0
-  elseif redis.call('EXISTS', result) == 1 then
+  elseif redis.call('EXISTS', result) == 1 or seen[4] == 'finished' then
     return seen[1] and 2 or 0
   elseif hand_on == '1' then
     redis.call('HDEL', state, 'claim', 'node', 'claimed')
