@@ -9,14 +9,16 @@
 -- Returns for each job: 1 accepted (also: accepted before, under the same claim),
 --         2 under the same claim, with a result already, 0 the ID belongs to another command
 --         (or its keys to somebody else: they are of another type).
+-- A job whose stage is `finished` had a result, even if a client has removed it.
 --
 -- Atomic because two nodes may be handed one ID at the same moment.
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 
 local function accept(state, result, claim, stage)
-  local owner = redis.call('HGET', state, 'claim')
-  local done = redis.call('EXISTS', result) == 1
+  local seen = redis.call('HMGET', state, 'claim', 'stage')
+  local owner = seen[1]
+  local done = redis.call('EXISTS', result) == 1 or seen[2] == 'finished'
   if owner == claim then
     if done then
       return 2
