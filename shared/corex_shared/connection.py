@@ -30,6 +30,7 @@ from redis.retry import Retry
 from corex_shared.errors import (
     ConfigError,
     StoreError,
+    StoreForbiddenError,
     StoreRefusedError,
     StoreUnavailableError,
 )
@@ -57,6 +58,8 @@ _UNAVAILABLE = (
 )
 # Answers of a server that will serve again, which redis-py gives no class of their own.
 _UNAVAILABLE_CODES = ("LOADING", "MISCONF", "NOREPLICAS", "BUSY", "MASTERDOWN", "CLUSTERDOWN")
+_FORBIDDEN = "The user executing the script can't"
+"""How Redis begins to say within a script what is NOPERM outside of one."""
 
 
 def translate(error: BaseException) -> StoreError:
@@ -66,6 +69,8 @@ def translate(error: BaseException) -> StoreError:
     text = str(error) or type(error).__name__
     if isinstance(error, _UNAVAILABLE) or text.startswith(_UNAVAILABLE_CODES):
         return StoreUnavailableError(text)
+    if isinstance(error, redis.exceptions.NoPermissionError) or text.startswith(_FORBIDDEN):
+        return StoreForbiddenError(text)
     return StoreRefusedError(text)
 
 

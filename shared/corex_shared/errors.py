@@ -9,7 +9,8 @@
     │   └── PayloadTooLargeError
     ├── StoreError                     Redis
     │   ├── StoreUnavailableError      not reachable, not ready, connection cut, no answer in time
-    │   └── StoreRefusedError          it answered, with an error (wrong type, no permission …)
+    │   └── StoreRefusedError          it answered, with an error (wrong type …)
+    │       └── StoreForbiddenError    it does not let this user do that
     ├── LeaseError                     the right to act for a node
     │   ├── LeaseHeldError             another agent serves the node
     │   └── LeaseLostError             this agent no longer does
@@ -104,6 +105,10 @@ class StoreUnavailableError(StoreError):
 
 class StoreRefusedError(StoreError):
     """Redis answered with an error; the command had no effect."""
+
+
+class StoreForbiddenError(StoreRefusedError):
+    """The user that the URL names has no permission for this command or key."""
 
 
 class LeaseError(CorexError):

@@ -9,6 +9,7 @@ from corex_shared.connection import Endpoint, safe_url, translate, translated
 from corex_shared.errors import (
     ConfigError,
     StoreError,
+    StoreForbiddenError,
     StoreRefusedError,
     StoreUnavailableError,
 )
@@ -107,6 +108,20 @@ def test_a_server_that_will_serve_again(error: Exception) -> None:
 def test_a_server_that_refuses(error: Exception) -> None:
     """It said no, and would again."""
     assert isinstance(translate(error), StoreRefusedError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        redis.exceptions.NoPermissionError("this user has no permissions to run the 'x' command"),
+        redis.exceptions.ResponseError(
+            "The user executing the script can't access at least one of the keys"
+        ),
+    ],
+)
+def test_a_server_that_forbids(error: Exception) -> None:
+    """To one user, what it may do for another; in a script it says so in other words."""
+    assert isinstance(translate(error), StoreForbiddenError)
 
 
 def test_ours_stay_as_they_are() -> None:
