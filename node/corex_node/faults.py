@@ -28,8 +28,23 @@ RELEASED = "released"
 """Finished commands were forgotten."""
 GAVE_BACK = "gave-back"
 """Commands that had not started are back on their list."""
+REAP_MOVED = "reap-moved"
+"""Expired commands of a node that is gone were moved off its list; they have no results yet."""
+REAP_FINISHED = "reap-finished"
+"""Results of a node that is gone are written; its commands are claimed still."""
 
-POINTS = (CLAIMED, ACCEPTED, MARKED, STARTED, ENDED, FINISHED, RELEASED, GAVE_BACK)
+POINTS = (
+    CLAIMED,
+    ACCEPTED,
+    MARKED,
+    STARTED,
+    ENDED,
+    FINISHED,
+    RELEASED,
+    GAVE_BACK,
+    REAP_MOVED,
+    REAP_FINISHED,
+)
 
 
 class Faults:
