@@ -13,7 +13,12 @@ from typing import Any, TypeVar
 import structlog
 
 from corex_node.admission import Admission
-from corex_node.bounds import manager_limits, outbox_limits, raise_descriptor_limit
+from corex_node.bounds import (
+    manager_limits,
+    outbox_limits,
+    raise_descriptor_limit,
+    reaper_limits,
+)
 from corex_node.builtins import Facilities, node_registry
 from corex_node.builtins.files.descriptors import DescriptorTable
 from corex_node.clock import ServerClock
@@ -36,6 +41,8 @@ from corex_node.outbox import Outbox
 from corex_node.patience import until_available
 from corex_node.queue_news import QueueNews
 from corex_node.queue_store import QueueStore
+from corex_node.reaper import Reaper
+from corex_node.reaper_store import ReaperStore
 from corex_node.reconciler import Reconciler
 from corex_node.recovery import recover
 from corex_node.retreat import give_back_unstarted
@@ -108,6 +115,10 @@ class Agent:
         node_levels = frozenset(config.logging.levels)
         self._feed_store = FeedStore(endpoint, keys, self._node)
         self._feeds = Feeds(self._feed_store, self._node, node_levels)
+        self._reaper_store = ReaperStore(endpoint, keys, incarnation)
+        self._reaper = Reaper(
+            self._reaper_store, self._store, self._node, node_levels, reaper_limits(config)
+        )
         self._statistics = Statistics(self._clock, most=limits.series)
         self._files = DescriptorTable(limits.open_files)
         self._journal = StartJournal(self._store, self._node)
@@ -310,6 +321,7 @@ class Agent:
                 group.create_task(self._files.run(), name="files"),
                 group.create_task(self._statistics.run(), name="statistics"),
                 group.create_task(self._sampler.run(), name="sampler"),
+                group.create_task(self._reaper.run(), name="reaper"),
             ]
             await self._unless_stopped(self._guard(self._recover()))
             intakes: list[Intake] = []
@@ -443,4 +455,5 @@ class Agent:
         await self._feed_store.close()
         await self._queues.close()
         await self._group_store.close()
+        await self._reaper_store.close()
         _log.info("node.stopped", node=self._node)

@@ -10,6 +10,7 @@
 --         2 under the same claim, with a result already, 0 the ID belongs to another command
 --         (or its keys to somebody else: they are of another type), -1 the claim was handed on:
 --         it is on its way back to the list of its group (lua/takeover.lua).
+-- A job whose stage is `finished` had a result, even if a client has removed it.
 --
 -- Atomic because two nodes may be handed one ID at the same moment.
 local time = redis.call('TIME')
@@ -21,7 +22,6 @@ local function accept(state, result, claim, stage)
   if seen[3] then
     return -1
   end
-  -- A job whose result was taken off its list has ended all the same.
   local done = redis.call('EXISTS', result) == 1 or seen[2] == 'finished'
   if owner == claim then
     if done then
