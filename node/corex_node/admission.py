@@ -201,7 +201,8 @@ class Admission:
 
     def _acceptance(self, item: _Admitted) -> Acceptance:
         stage = item.job.stage if item.job is not None else Stage.CLAIMED
-        return Acceptance(item.inbound.job_id or "", self._claim(item.inbound), stage)
+        job_id, fresh = item.inbound.job_id or "", item.inbound.was is None
+        return Acceptance(job_id, self._claim(item.inbound), stage, fresh)
 
     def _filing(self, inbound: Inbound, job: Job) -> Filing:
         return Filing(inbound.ticket.field, job.id, self._claim(inbound), job.stage)

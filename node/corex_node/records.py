@@ -6,11 +6,16 @@ from msgspec import Struct
 
 
 class Acceptance(Struct, frozen=True):
-    """A job to be accepted: its ID, its claim's name, the stage that clients see."""
+    """A job to be accepted: its ID, its claim's name, the stage that clients see.
+
+    `fresh` says that this incarnation has claimed it itself: nobody else can hold it then, but a
+    successor.
+    """
 
     job_id: str
     claim: str
     stage: str
+    fresh: bool = False
 
 
 class Filing(Struct, frozen=True):

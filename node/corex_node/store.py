@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import structlog
 
 from corex_node.records import Acceptance, Emission, Filing, Refiling, Rejection
@@ -33,6 +34,8 @@ _CLAIM_BYTES = 4 * 1024 * 1024
 """Bytes after which one claim takes no further payload."""
 _SCAN_COUNT = 500
 _ANOTHERS, _NOBODYS = -1, -2
+_OVERTAKEN = -2
+"""Answer of lua/accept.lua."""
 """Answers of scripts that only the holder of the lease may run."""
 
 _log = structlog.get_logger()
@@ -132,7 +135,13 @@ class NodeStore:
         if filings:
             self._check_lease(replies[-1])
         answers: list[int] = replies[0] if acceptances else []
-        return answers
+        if _OVERTAKEN not in answers:
+            return answers
+        if not filings:
+            raise LeaseLostError("another agent has taken over what was claimed")
+        # The lease is ours: it is a predecessor's that a forgetful server has brought back.
+        known = [msgspec.structs.replace(job, fresh=False) for job in acceptances]
+        return await self.admit(known, filings)
 
     async def mark(self, filings: Sequence[Filing]) -> None:
         """Write the stage of jobs that were filed before, for recovery and for clients.
@@ -167,8 +176,8 @@ class NodeStore:
         state, result = self._keys.state, self._keys.result
         for job in acceptances:
             keys += (state(job.job_id), result(job.job_id))
-            arguments += (job.claim, job.stage)
-        return Spread(script("accept"), [self._incarnation, self._node], keys, arguments, 2, 2)
+            arguments += (job.claim, job.stage, int(job.fresh))
+        return Spread(script("accept"), [self._incarnation, self._node], keys, arguments, 2, 3)
 
     def _file(self, filings: Sequence[Filing]) -> Call:
         arguments: list[Argument] = [self._incarnation]
