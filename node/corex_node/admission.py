@@ -209,7 +209,9 @@ class Admission:
 
     def _acceptance(self, item: _Admitted) -> Acceptance:
         stage = item.job.stage if item.job is not None else Stage.CLAIMED
-        return Acceptance(item.inbound.job_id or "", self._claim(item.inbound), stage)
+        job_id, fresh = item.inbound.job_id or "", item.inbound.was is None
+        group = item.inbound.ticket.group
+        return Acceptance(job_id, self._claim(item.inbound), stage, fresh, group)
 
     def _filing(self, inbound: Inbound, job: Job) -> Filing:
         ticket = inbound.ticket

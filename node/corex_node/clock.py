@@ -6,16 +6,24 @@ import time
 
 
 class ServerClock:
-    """This machine's clock, set right by what the server said last."""
+    """What the server said last, and the time that has passed since.
+
+    That time is counted from the boot, so setting this machine's clock changes nothing.
+    """
 
     def __init__(self) -> None:
         """Go by this machine's clock until the server is heard."""
-        self._ahead_ms = 0
+        self._ahead_ms = time.time_ns() // 1_000_000 - _since_boot_ms()
 
     def heard(self, server_ms: int) -> None:
         """Take note of the server's time, in milliseconds since the epoch."""
-        self._ahead_ms = server_ms - time.time_ns() // 1_000_000
+        self._ahead_ms = server_ms - _since_boot_ms()
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch."""
-        return time.time_ns() // 1_000_000 + self._ahead_ms
+        return _since_boot_ms() + self._ahead_ms
+
+
+def _since_boot_ms() -> int:
+    """Milliseconds since the boot; a suspended machine counts on."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000

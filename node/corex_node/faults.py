@@ -1,7 +1,9 @@
 """Named points at which a test has the agent die, to see what its successor makes of it.
 
 `COREX_FAULT=<point>[:<count>]` in the environment has the agent killed (SIGKILL, as by the kernel
-when memory runs out) as it passes that point for the count-th time, 1 unless given.
+when memory runs out) as it passes that point for the count-th time, 1 unless given. With
+`<point>:<count>:stop` it is stopped there instead (SIGSTOP), as machines are that hang: what it
+was about to do it does when it goes on, by when it may have a successor.
 """
 
 from __future__ import annotations
@@ -59,28 +61,33 @@ class Faults:
         """Let it live."""
         self._point = ""
         self._left = 0
+        self._signal = signal.SIGKILL
 
     def arm(self, setting: str) -> None:
         """Choose the point.
 
         Args:
-            setting: `<point>[:<count>]`, or empty for none.
+            setting: `<point>[:<count>[:stop]]`, or empty for none.
 
         Raises:
             ConfigError: there is no such point, or the count is no number.
         """
-        point, _, count = setting.partition(":")
-        if setting and (point not in POINTS or (count and not count.isdecimal())):
-            expected = f"one of {', '.join(POINTS)}, and perhaps :<count> expected"
+        point, *more = setting.split(":")
+        good = point in POINTS and (not more or more[0].isdecimal()) and more[1:] in ([], ["stop"])
+        if setting and not good:
+            expected = (
+                f"one of {', '.join(POINTS)}, and perhaps :<count>, or :<count>:stop expected"
+            )
             raise ConfigError("environment", VARIABLE, f"{setting!r}: {expected}")
-        self._point, self._left = point, int(count or 1)
+        self._point, self._left = point, int(more[0]) if more else 1
+        self._signal = signal.SIGSTOP if more[1:] else signal.SIGKILL
 
     def reach(self, point: str) -> None:
         """Pass a point."""
         if point == self._point:
             self._left -= 1
-            if self._left <= 0:
-                signal.raise_signal(signal.SIGKILL)
+            if self._left == 0:
+                signal.raise_signal(self._signal)
 
 
 FAULTS = Faults()

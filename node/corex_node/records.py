@@ -6,11 +6,17 @@ from msgspec import Struct
 
 
 class Acceptance(Struct, frozen=True):
-    """A job to be accepted: its ID, its claim's name, the stage that clients see."""
+    """A job to be accepted: its ID, its claim's name, the stage that clients see.
+
+    `fresh` says that this incarnation has claimed it itself: nobody else can hold it then, but a
+    successor. `group` is that from whose list it came, empty for the node's own.
+    """
 
     job_id: str
     claim: str
     stage: str
+    fresh: bool = False
+    group: str = ""
 
 
 class Filing(Struct, frozen=True):

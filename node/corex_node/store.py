@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from corex_node.places import Place, group_place, own_place
 from corex_node.records import Acceptance, Emission, Filing, Held, Refiling, Rejection
 from corex_node.refusals import REFUSALS
@@ -39,6 +41,8 @@ _CLAIM_BYTES = 4 * 1024 * 1024
 _SCAN_COUNT = 500
 _ANOTHERS, _NOBODYS = -1, -2
 """Answers of scripts that only the holder of the lease may run."""
+_OVERTAKEN = -2
+"""Answer of lua/accept.lua: somebody else holds by now what this agent had claimed."""
 
 
 class NodeStore:
@@ -153,7 +157,13 @@ class NodeStore:
         for group, reply in zip(reversed(filed), reversed(replies), strict=False):
             self._check_lease(reply, group)
         answers: list[int] = replies[0] if acceptances else []
-        return answers
+        if _OVERTAKEN not in answers:
+            return answers
+        if not filings:
+            self._check_lease(_ANOTHERS, acceptances[answers.index(_OVERTAKEN)].group)
+        # The lease is ours: it is a predecessor's that a forgetful server has brought back.
+        known = [msgspec.structs.replace(job, fresh=False) for job in acceptances]
+        return await self.admit(known, filings)
 
     async def mark(self, filings: Sequence[Filing]) -> set[str]:
         """Write the stage of jobs that were filed before, for recovery and for clients.
@@ -195,8 +205,8 @@ class NodeStore:
         state, result = self._keys.state, self._keys.result
         for job in acceptances:
             keys += (state(job.job_id), result(job.job_id))
-            arguments += (job.claim, job.stage)
-        return Spread(script("accept"), [self._incarnation, self._node], keys, arguments, 2, 2)
+            arguments += (job.claim, job.stage, int(job.fresh))
+        return Spread(script("accept"), [self._incarnation, self._node], keys, arguments, 2, 3)
 
     def _file(self, filings: Sequence[Filing]) -> dict[str, Call]:
         """Make the calls that file commands, one for each place: group → call."""

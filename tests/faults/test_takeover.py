@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import signal
 
+import psutil
+
 from corex_node.process.embedded import EmbeddedRedis
+from tests.helpers.eventually import eventually
 from tests.helpers.nodes import RunNode
 from tests.helpers.wire import Wire
 
@@ -37,4 +40,21 @@ def test_one_that_was_stopped_beyond_its_lease_does_no_harm_when_it_comes_back(
     assert [message["flags"] & 6 for message in wire.log(running)].count(4) == 1
     again = wire.push("core.ping")
     assert wire.result(again)["state"] == "SUCCESS"
+    wire.wait_unclaimed()
+
+
+def test_one_that_was_stopped_with_commands_in_hand_does_not_take_them_from_its_successor(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire
+) -> None:
+    """What it accepts when it goes on is refused: its successor's job keeps its result."""
+    first = run_node("n1", url=own_redis.url, env={**SHORT, "COREX_FAULT": "claimed:1:stop"})
+    job = wire.script("echo out; sleep 1.5")
+    eventually(lambda: wire.claimed() and psutil.Process(first.process.pid).status() == "stopped")
+    run_node("n1", url=own_redis.url, env=SHORT)
+    wire.wait_stage(job, "running")
+    first.signal(signal.SIGCONT)
+    assert first.wait() == 1
+    assert wire.state(job)["stage"] == "running"
+    result = wire.result(job)
+    assert (result["state"], result["streams"][0]) == ("SUCCESS", "out\n")
     wire.wait_unclaimed()

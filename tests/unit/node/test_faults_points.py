@@ -38,7 +38,27 @@ def test_the_point_kills_when_it_is_passed_for_the_count_th_time(raised: list[in
     assert raised == [signal.SIGKILL]
 
 
-@pytest.mark.parametrize("setting", ["nowhere", "claimed:x", "claimed:-1", ":2"])
+def test_an_agent_that_is_to_be_stopped_passes_later(raised: list[int]) -> None:
+    points = Faults()
+    points.arm(f"{CLAIMED}:2:stop")
+    for _ in range(4):
+        points.reach(CLAIMED)
+    assert raised == [signal.SIGSTOP]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "nowhere",
+        "claimed:x",
+        "claimed:-1",
+        ":2",
+        "claimed:",
+        "claimed:1:",
+        "claimed:1:go",
+        "claimed:1:stop:",
+    ],
+)
 def test_what_names_no_point_is_refused(setting: str) -> None:
     with pytest.raises(ConfigError, match="COREX_FAULT"):
         Faults().arm(setting)
