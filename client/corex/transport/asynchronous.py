@@ -21,7 +21,9 @@ from corex.effects import (
     Unserved,
     advance,
 )
+from corex.lookout import PACE, look
 from corex.mailbox import Waiter
+from corex.transport.commands import AsyncCommands
 from corex.transport.inbox import inbox_calls, inbox_entries
 from corex_shared.connection import COMMAND_TIMEOUT, Endpoint, execute_async, translated
 from corex_shared.endings import end
@@ -29,17 +31,16 @@ from corex_shared.errors import StoreError, StoreUnavailableError
 
 T = TypeVar("T")
 
-COMMANDS = 32
-"""Commands under way at once; each takes a connection."""
-BLOCKS = 8
-"""Commands blocking at once; each takes a connection."""
+BLOCKS = 1
+"""Commands blocking at once, beside the read of the inbox; each takes a connection."""
 
 
 class AsyncTransport:
     """Runs plans.
 
-    Tasks: keep the connections (for commands, for blocking commands, one for each subscription);
-    read the inbox in one task for all coroutines that wait.
+    Tasks: keep the connections (one for commands, one for the inbox, one for a key that is waited
+    on, one for each subscription); read the inbox, and look at keys, in one task for all
+    coroutines that wait.
 
     Attributes:
         endpoint: where Redis is.
@@ -55,7 +56,7 @@ class AsyncTransport:
         self.endpoint = Endpoint(url)
         self._command = self.endpoint.async_command()
         self._blocking = self.endpoint.async_blocking(SLICE)
-        self._commands = asyncio.Semaphore(COMMANDS)
+        self._commands = AsyncCommands(self._execute)
         self._blocks = asyncio.Semaphore(BLOCKS)
         self._inbox = _Inbox(self, core)
         self.closed = False
@@ -107,9 +108,8 @@ class AsyncTransport:
         Raises:
             StoreError: Redis cannot be reached or refused one.
         """
-        self._check_open()
-        async with self._commands:
-            return await execute_async(self._command, calls)
+        self.check_open()
+        return await self._commands.run(calls)
 
     async def run_blocking(self, calls: Sequence[Any]) -> list[Any]:
         """Run commands of which the first blocks.
@@ -117,7 +117,7 @@ class AsyncTransport:
         Raises:
             StoreError: Redis cannot be reached or refused one.
         """
-        self._check_open()
+        self.check_open()
         return await execute_async(self._blocking, calls)
 
     async def perform_effect(self, effect: Effect) -> Any:
@@ -139,9 +139,17 @@ class AsyncTransport:
             case _:
                 raise TypeError(f"no such effect: {effect!r}")
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Refuse to work after `close`.
+
+        Raises:
+            RuntimeError: the client is closed.
+        """
         if self.closed:
             raise RuntimeError("the client is closed")
+
+    async def _execute(self, calls: list[Any]) -> list[Any]:
+        return await execute_async(self._command, calls, keep_refusals=True)
 
 
 def _cancellations() -> int:
@@ -251,10 +259,11 @@ class _Subscription:
 
 
 class _Inbox:
-    """Reads the inbox in one task, which lives while somebody waits."""
+    """Reads the inbox, and looks at keys, in one task, which lives while somebody waits."""
 
     def __init__(self, transport: AsyncTransport, core: Core) -> None:
         self._transport = transport
+        self._core = core
         self._mailbox = core.mailbox
         self._key = core.inbox
         self._parked: dict[Waiter, asyncio.Future[None]] = {}
@@ -268,6 +277,7 @@ class _Inbox:
         """
         if waiter.ready:
             return
+        self._transport.check_open()
         future = asyncio.get_running_loop().create_future()
         self._parked[waiter] = future
         if self._task is None:
@@ -285,7 +295,8 @@ class _Inbox:
         try:
             while self._parked and error is None:
                 try:
-                    replies = await self._transport.run_blocking(inbox_calls(self._key, SLICE))
+                    self._wake(await self._transport.perform(look(self._core)))
+                    replies = await self._transport.run_blocking(inbox_calls(self._key, PACE))
                 except StoreError as failure:
                     error = failure
                 else:

@@ -22,17 +22,17 @@ from corex.effects import (
     Unserved,
     advance,
 )
+from corex.lookout import PACE, look
 from corex.mailbox import Waiter
+from corex.transport.commands import Commands
 from corex.transport.inbox import inbox_calls, inbox_entries
 from corex_shared.connection import COMMAND_TIMEOUT, Endpoint, execute, translated
 from corex_shared.errors import StoreError, StoreUnavailableError
 
 T = TypeVar("T")
 
-COMMANDS = 48
-"""Commands under way at once; each takes a connection."""
-BLOCKS = 48
-"""Commands blocking at once; each takes a connection."""
+BLOCKS = 1
+"""Commands blocking at once, beside the read of the inbox; each takes a connection."""
 SHORTEST_LISTEN = 0.25
 """Seconds within which the rest of a message arrives whose beginning did."""
 
@@ -40,8 +40,9 @@ SHORTEST_LISTEN = 0.25
 class SyncTransport:
     """Runs plans.
 
-    Tasks: keep the connections (for commands, for blocking commands, one for each subscription);
-    let one thread at a time read the inbox, for all that wait.
+    Tasks: keep the connections (one for commands, one for the inbox, one for a key that is waited
+    on, one for each subscription); let one thread at a time read the inbox, and look at keys, for
+    all that wait.
 
     Attributes:
         endpoint: where Redis is.
@@ -57,7 +58,7 @@ class SyncTransport:
         self.endpoint = Endpoint(url)
         self._command = self.endpoint.command()
         self._blocking = self.endpoint.blocking(SLICE)
-        self._commands = threading.BoundedSemaphore(COMMANDS)
+        self._commands = Commands(self._execute)
         self._blocks = threading.BoundedSemaphore(BLOCKS)
         self._inbox = _Inbox(self, core)
         self.closed = False
@@ -109,8 +110,7 @@ class SyncTransport:
             StoreError: Redis cannot be reached or refused one.
         """
         self._check_open()
-        with self._commands:
-            return execute(self._command, calls)
+        return self._commands.run(calls)
 
     def run_blocking(self, calls: Sequence[Any]) -> list[Any]:
         """Run commands of which the first blocks.
@@ -145,6 +145,9 @@ class SyncTransport:
     def _check_open(self) -> None:
         if self.closed:
             raise RuntimeError("the client is closed")
+
+    def _execute(self, calls: list[Any]) -> list[Any]:
+        return execute(self._command, calls, keep_refusals=True)
 
 
 class _Run:
@@ -238,7 +241,7 @@ class _Subscription:
 
 
 class _Inbox:
-    """Reads the inbox for all threads that wait.
+    """Reads the inbox, and looks at keys, for all threads that wait.
 
     One of them leads: it reads for the others too until its own mail has come or its time is up,
     and then lets another lead.
@@ -246,6 +249,7 @@ class _Inbox:
 
     def __init__(self, transport: SyncTransport, core: Core) -> None:
         self._transport = transport
+        self._core = core
         self._mailbox = core.mailbox
         self._key = core.inbox
         self._lock = threading.Lock()
@@ -280,19 +284,23 @@ class _Inbox:
     def _lead(self, waiter: Waiter, end: float) -> None:
         try:
             while True:
-                seconds = max(0.0, min(SLICE, end - time.monotonic()))
-                replies = self._transport.run_blocking(inbox_calls(self._key, seconds))
-                woken = self._mailbox.put(inbox_entries(replies))
-                with self._lock:
-                    for other in woken:
-                        if other in self._parked:
-                            self._parked[other].set()
+                self._wake(self._transport.perform(look(self._core)))
+                seconds = max(0.0, min(PACE, end - time.monotonic()))
+                if not waiter.ready:
+                    replies = self._transport.run_blocking(inbox_calls(self._key, seconds))
+                    self._wake(self._mailbox.put(inbox_entries(replies)))
                 if waiter.ready or time.monotonic() >= end:
                     return
         finally:
             with self._lock:
                 self._led = False
                 self._let_another_lead()
+
+    def _wake(self, waiters: set[Waiter]) -> None:
+        with self._lock:
+            for waiter in waiters:
+                if waiter in self._parked:
+                    self._parked[waiter].set()
 
     def _let_another_lead(self) -> None:
         if not self._led and self._parked:
