@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ from corex.lookout import PACE, look
 from corex.mailbox import Waiter
 from corex.transport.commands import AsyncCommands
 from corex.transport.inbox import inbox_calls, inbox_entries
+from corex.transport.pulse import CONFIRMATIONS, DEAD, MESSAGES, Pulse
 from corex_shared.connection import COMMAND_TIMEOUT, Endpoint, execute_async, translated
 from corex_shared.endings import end
 from corex_shared.errors import StoreError, StoreUnavailableError
@@ -202,7 +204,7 @@ class _Run:
         if isinstance(effect, Subscribe):
             await self._unsubscribe()
             self._subscription = _Subscription(self._transport.endpoint)
-            return await self._subscription.open(effect.channels)
+            return await self._subscription.open(effect)
         if isinstance(effect, Listen):
             if self._subscription is None:
                 raise StoreUnavailableError("not subscribed")
@@ -224,34 +226,50 @@ class _Subscription:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._early: list[bytes] = []
+        self._pulse = Pulse(time.monotonic())
         self._client = endpoint.async_pubsub()
         self._pubsub = self._client.pubsub()
 
-    async def open(self, channels: Sequence[str]) -> None:
+    async def open(self, wanted: Subscribe) -> None:
         """Subscribe; done when the server has confirmed every channel."""
         with translated():
-            await self._pubsub.subscribe(*channels)
+            if wanted.patterns:
+                await self._pubsub.psubscribe(*wanted.channels)
+            else:
+                await self._pubsub.subscribe(*wanted.channels)
             async with asyncio.timeout(COMMAND_TIMEOUT):
-                await self._confirm(len(set(channels)))
+                await self._confirm(len(set(wanted.channels)))
+        self._pulse = Pulse(time.monotonic())
 
     async def _confirm(self, awaited: int) -> None:
         while awaited:
             message = await self._pubsub.get_message(timeout=COMMAND_TIMEOUT)
             if message is None:
                 continue
-            if message["type"] == "subscribe":
+            if message["type"] in CONFIRMATIONS:
                 awaited -= 1
-            elif message["type"] == "message":
+            elif message["type"] in MESSAGES:
                 self._early.append(message["data"])
 
     async def listen(self, seconds: float) -> list[bytes]:
-        """Wait for the next message."""
+        """Wait for the next message.
+
+        Raises:
+            StoreUnavailableError: the connection is lost, or does not answer any more.
+        """
         if self._early:
             early, self._early = self._early, []
             return early
         with translated():
             message = await self._pubsub.get_message(timeout=max(seconds, 0.001))
-        return [message["data"]] if message and message["type"] == "message" else []
+            now = time.monotonic()
+            if message:
+                self._pulse.heard(now)
+            elif self._pulse.is_dead(now):
+                raise StoreUnavailableError(DEAD)
+            elif self._pulse.is_to_ask(now):
+                await self._pubsub.ping()
+        return [message["data"]] if message and message["type"] in MESSAGES else []
 
     async def close(self) -> None:
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]

@@ -26,6 +26,7 @@ from corex.lookout import PACE, look
 from corex.mailbox import Waiter
 from corex.transport.commands import Commands
 from corex.transport.inbox import inbox_calls, inbox_entries
+from corex.transport.pulse import CONFIRMATIONS, DEAD, MESSAGES, Pulse
 from corex_shared.connection import COMMAND_TIMEOUT, Endpoint, execute, translated
 from corex_shared.errors import StoreError, StoreUnavailableError
 
@@ -179,7 +180,7 @@ class _Run:
     def _perform(self, effect: Effect) -> Any:
         if isinstance(effect, Subscribe):
             self._unsubscribe()
-            self._subscription = _Subscription(self._transport.endpoint, effect.channels)
+            self._subscription = _Subscription(self._transport.endpoint, effect)
             return None
         if isinstance(effect, Listen):
             if self._subscription is None:
@@ -200,17 +201,21 @@ class _Run:
 class _Subscription:
     """A connection that listens to channels."""
 
-    def __init__(self, endpoint: Endpoint, channels: Sequence[str]) -> None:
+    def __init__(self, endpoint: Endpoint, wanted: Subscribe) -> None:
         self._early: list[bytes] = []
         self._client = endpoint.pubsub()
         self._pubsub = self._client.pubsub()  # type: ignore[no-untyped-call]
         try:
             with translated():
-                self._pubsub.subscribe(*channels)
-                self._confirm(len(set(channels)))
+                if wanted.patterns:
+                    self._pubsub.psubscribe(*wanted.channels)
+                else:
+                    self._pubsub.subscribe(*wanted.channels)
+                self._confirm(len(set(wanted.channels)))
         except BaseException:
             self.close()
             raise
+        self._pulse = Pulse(time.monotonic())
 
     def _confirm(self, awaited: int) -> None:
         end = time.monotonic() + COMMAND_TIMEOUT
@@ -221,19 +226,30 @@ class _Subscription:
             message = self._pubsub.get_message(timeout=left)
             if message is None:
                 continue
-            if message["type"] == "subscribe":
+            if message["type"] in CONFIRMATIONS:
                 awaited -= 1
-            elif message["type"] == "message":
+            elif message["type"] in MESSAGES:
                 self._early.append(message["data"])
 
     def listen(self, seconds: float) -> list[bytes]:
-        """Wait for the next message."""
+        """Wait for the next message.
+
+        Raises:
+            StoreUnavailableError: the connection is lost, or does not answer any more.
+        """
         if self._early:
             early, self._early = self._early, []
             return early
         with translated():
             message = self._pubsub.get_message(timeout=max(seconds, SHORTEST_LISTEN))
-        return [message["data"]] if message and message["type"] == "message" else []
+            now = time.monotonic()
+            if message:
+                self._pulse.heard(now)
+            elif self._pulse.is_dead(now):
+                raise StoreUnavailableError(DEAD)
+            elif self._pulse.is_to_ask(now):
+                self._pubsub.ping()
+        return [message["data"]] if message and message["type"] in MESSAGES else []
 
     def close(self) -> None:
         self._pubsub.close()
