@@ -135,6 +135,7 @@ class _SSLConnection(_Packing, SSLConnection):
 
     async def connect(self) -> None:
         """Connect; what goes wrong is said in words for people."""
+        self.ssl_context.context = None  # its files may have been renewed since
         try:
             await super().connect()  # type: ignore[no-untyped-call]
         except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
