@@ -14,6 +14,7 @@ from corex.lookout import MOST, SAFETY
 from corex.mailbox import Mail, found_key
 from corex.ticket import Ticket
 from corex_shared.errors import DecodeError, StoreUnavailableError, WaitTimeout
+from corex_shared.scripts import whole
 from tests.unit.client.playing import Clock, make_core, packed, play, result_of
 
 
