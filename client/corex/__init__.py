@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from corex.aio import AsyncClient
+    from corex.group import AsyncGroup, Group
     from corex.job import AsyncJob, Job
     from corex.node import AsyncNode, Node
     from corex.questions.files import FileEntry, FileStat
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncClient",
+    "AsyncGroup",
     "AsyncJob",
     "AsyncNode",
     "BadRequestError",
@@ -87,6 +89,7 @@ __all__ = [
     "FileEntry",
     "FileStat",
     "ForbiddenError",
+    "Group",
     "GroupLostError",
     "InternalError",
     "InvalidIdError",
@@ -135,6 +138,7 @@ __all__ = [
 
 _HOMES = {
     "AsyncClient": "corex.aio",
+    "AsyncGroup": "corex.group",
     "AsyncJob": "corex.job",
     "AsyncNode": "corex.node",
     "Client": "corex.sync",
@@ -143,6 +147,7 @@ _HOMES = {
     "DiskInfo": "corex.questions.info",
     "FileEntry": "corex.questions.files",
     "FileStat": "corex.questions.files",
+    "Group": "corex.group",
     "Job": "corex.job",
     "JobCommand": "corex.questions.jobs",
     "JobEntry": "corex.questions.jobs",
