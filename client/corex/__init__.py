@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from corex.aio import AsyncClient
+    from corex.group import AsyncGroup, Group
     from corex.job import AsyncJob, Job
     from corex.node import AsyncNode, Node
     from corex.questions.files import FileEntry, FileStat
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncClient",
+    "AsyncGroup",
     "AsyncJob",
     "AsyncNode",
     "BadRequestError",
@@ -92,6 +94,7 @@ __all__ = [
     "FileStat",
     "ForbiddenError",
     "Gap",
+    "Group",
     "GroupLostError",
     "InternalError",
     "InvalidIdError",
@@ -141,6 +144,7 @@ __all__ = [
 
 _HOMES = {
     "AsyncClient": "corex.aio",
+    "AsyncGroup": "corex.group",
     "AsyncJob": "corex.job",
     "AsyncNode": "corex.node",
     "Client": "corex.sync",
@@ -150,6 +154,7 @@ _HOMES = {
     "FileEntry": "corex.questions.files",
     "FileStat": "corex.questions.files",
     "Gap": "corex.streams",
+    "Group": "corex.group",
     "Job": "corex.job",
     "JobCommand": "corex.questions.jobs",
     "JobEntry": "corex.questions.jobs",
