@@ -186,7 +186,7 @@ def test_a_group_s_command_that_no_node_has_accepted_yet_is_looked_for_again() -
         return [1]
 
     def answer(effect: ReadInbox) -> None:
-        (job,) = effect.waiter.keys
+        job = effect.waiter.keys[0]
         core.mailbox.put([packed(result_of(job, data="true", level=20))])
 
     played = play(kill(core, ticket, 15, 10), [None], *nowhere, [b"n2"], [None], note, answer)
