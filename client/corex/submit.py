@@ -21,7 +21,7 @@ from corex_shared.codec import Encoding, decode_command, encode
 from corex_shared.errors import DecodeError, StoreUnavailableError
 from corex_shared.identifiers import check_id, new_id
 from corex_shared.models import Command
-from corex_shared.scripts import Argument, Call
+from corex_shared.scripts import Argument, Barrier, Step
 
 CHUNK_COMMANDS = 1000
 """Commands in one round trip."""
@@ -119,10 +119,11 @@ def _chunks(tickets: Sequence[Ticket]) -> Iterator[Sequence[Ticket]]:
 def _send_chunk(core: Core, chunk: Sequence[Ticket]) -> Plan[Sequence[Ticket]]:
     given = [ticket for ticket in chunk if ticket.given]
     used_before = [core.mailbox.note_given(ticket.id, core.clock()) for ticket in given]
-    lookups: list[Call] = [
+    lookups: list[Step] = [
         ("EXISTS", core.keys.result(ticket.id), core.keys.state(ticket.id)) for ticket in given
     ]
-    calls = [*lookups, *_pushes(chunk)]
+    # Where nodes have other servers than jobs, one must not be quicker than the look at its ID.
+    calls = [*lookups, Barrier.HERE, *_pushes(chunk)] if given else _pushes(chunk)
     for backoff in () if given else BACKOFFS:
         try:
             yield Run(calls)
@@ -137,7 +138,7 @@ def _send_chunk(core: Core, chunk: Sequence[Ticket]) -> Plan[Sequence[Ticket]]:
     return [_reused(core, ticket, *next(uses)) if ticket.given else ticket for ticket in chunk]
 
 
-def _pushes(chunk: Sequence[Ticket]) -> list[Call]:
+def _pushes(chunk: Sequence[Ticket]) -> list[Step]:
     lists: dict[str, list[Argument]] = {}
     for ticket in chunk:
         lists.setdefault(ticket.queue_key, []).append(ticket.payload)
