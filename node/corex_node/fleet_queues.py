@@ -254,7 +254,10 @@ class NodeFleetQueues:
             asyncio.create_task(self._news.run(), name="news"),
         ]
         try:
-            await asyncio.gather(*parts)
+            # Not `gather`: it would cancel them, and `end` another time, in their last moments.
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in done:
+                part.result()
         finally:
             await end(parts, _END_PATIENCE)
 
