@@ -291,6 +291,8 @@ class Admission:
             entry["id"] = inbound.job_id
         filed = inbound.job_id if item.job is not None else None
         ticket, claim = inbound.ticket, self._claim(inbound)
+        if ticket.group:
+            entry.update(group=ticket.group, claim=claim)
         return Rejection(ticket.field, filed or "", claim, msgspec.json.encode(entry), ticket.group)
 
 

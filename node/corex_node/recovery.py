@@ -86,7 +86,7 @@ async def recover(
     left: list[_Left] = []
     for field, value in found.items():
         entry = parse_entry(field, value)
-        if entry is not None:
+        if entry is not None and (place is not None or "/" not in entry.field):
             left.append(entry)
         elif place is None:
             _log.error("recovery.unreadable", field=field.decode("utf-8", "backslashreplace"))

@@ -243,7 +243,7 @@ def test_redis_away_beyond_all_leases_costs_no_job(
 ) -> None:
     """Nobody takes another for gone who could not be heard either."""
     _start(run_node, group, own_redis.url, {}, {}, {})
-    jobs = [group.script(diary.script("sleep 0.3")) for _ in range(200)]
+    jobs = [group.script(diary.script("sleep 0.2")) for _ in range(120)]
     eventually(lambda: diary.has(40), "some ran")
     own_redis.stop(keep_data=True)
     time.sleep(LEASE * 2)  # how long it is away is the case
@@ -256,7 +256,7 @@ def test_redis_killed_under_load(
 ) -> None:
     """With its data on disk nothing is lost and nothing runs twice."""
     _start(run_node, group, own_redis.url, {}, {}, {})
-    jobs = [group.script(diary.script()) for _ in range(500)]
+    jobs = [group.script(diary.script()) for _ in range(240)]
     for part in (1, 2, 3):
         eventually(lambda part=part: diary.has(len(jobs) * part // 5), "some ran", seconds=20)  # type: ignore[misc]
         own_redis.kill()
@@ -269,9 +269,9 @@ def test_nodes_stopped_and_started_all_the_time(
 ) -> None:
     """Whoever leaves gives back what has not started; nothing is lost or run twice."""
     nodes = _start(run_node, group, own_redis.url, {}, {})
-    jobs = [group.script(diary.script("sleep 0.05")) for _ in range(400)]
+    jobs = [group.script(diary.script("sleep 0.05")) for _ in range(200)]
     for part, node in ((1, nodes[0]), (2, nodes[1]), (3, nodes[0])):
-        eventually(lambda part=part: diary.has(80 * part), "some ran", seconds=20)  # type: ignore[misc]
+        eventually(lambda part=part: diary.has(40 * part), "some ran", seconds=20)  # type: ignore[misc]
         assert node.stop() == 0, node.log_tail()
         node.start()
     assert set(_one_each(group, diary, jobs)) == {"SUCCESS"}
