@@ -28,6 +28,7 @@ from corex_node.manager.manager import ProcessManager
 from corex_node.patience import until_available
 from corex_node.places import Place
 from corex_node.recovery import recover
+from corex_node.steadiness import Steadiness
 from corex_node.store import NodeStore
 from corex_node.ticket import Ticket
 from corex_shared.endings import end
@@ -36,8 +37,6 @@ from corex_shared.errors import GroupLostError, StoreError
 _END_PATIENCE = 5.0
 _LOOK_AGAIN = 0.05
 """Seconds between two looks at what the outbox has yet to write."""
-_MISSED_BEATS = 1.2
-"""Times that a renewal comes later than it should, from which on one was missed."""
 
 _log = structlog.get_logger()
 
@@ -73,14 +72,6 @@ class GroupParts:
         """A member's lease as the server counts it."""
         return int(self.manner.lease * 1000)
 
-    @property
-    def late(self) -> float:
-        """Seconds after a renewal from which on Redis may have been away for too long.
-
-        Leases of others, which were due at any time in between, may have ended for nothing else.
-        """
-        return max(self.manner.lease - self.heartbeat, _MISSED_BEATS * self.heartbeat)
-
 
 class Group:
     """One group that the node takes part in.
@@ -102,7 +93,7 @@ class Group:
         self._lost = asyncio.Event()
         self._intake: Intake | None = None
         self._recovering: asyncio.Task[int] | None = None
-        self._renewed = self._steady_since = 0.0  # monotonic
+        self._steadiness = self._begin()
 
     async def run(self, make_intake: MakeIntake) -> None:
         """Take part; to be cancelled.
@@ -133,15 +124,14 @@ class Group:
         """Take note that the lease was renewed. Called from the heartbeat's thread."""
         if joined != self.joined:
             return
-        now = time.monotonic()
-        if now - self._renewed > self._parts.late:
-            self._steady_since = now
-        self._renewed = now
+        self._steadiness.renewed(time.monotonic())
 
-    def is_steady(self) -> bool:
-        """Whether the lease was renewed without a gap, for as long as a lease lasts."""
-        now, parts = time.monotonic(), self._parts
-        return now - self._renewed <= parts.late and now - self._steady_since >= parts.manner.lease
+    def _is_steady(self) -> bool:
+        return self._steadiness.holds(time.monotonic())
+
+    def _begin(self) -> Steadiness:
+        parts = self._parts
+        return Steadiness(parts.manner.lease, parts.heartbeat, time.monotonic())
 
     def lose(self, joined: int) -> None:
         """Take note that the lease was lost, unless it has been taken anew since."""
@@ -157,7 +147,7 @@ class Group:
         await self._parts.groups.join(self.place, self._parts.lease_ms)
         self._lost.clear()
         self.joined += 1
-        self._renewed = self._steady_since = time.monotonic()
+        self._steadiness = self._begin()
         self.held = True
 
     def _say_away(self, error: StoreError, pause: float) -> None:
@@ -191,7 +181,7 @@ class Group:
         self._intake = intake
         parts = [
             asyncio.create_task(part)
-            for part in (intake.run(), self._reaper.run(self.is_steady), self._is_lost())
+            for part in (intake.run(), self._reaper.run(self._is_steady), self._is_lost())
         ]
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
