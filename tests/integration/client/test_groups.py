@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+import redis
 
 from corex import AsyncClient, Client, Command, DecodeError, InvalidIdError, JobState
 from corex_node.process.embedded import EmbeddedRedis
+from corex_shared.keys import Keys
 from tests.helpers.eventually import eventually
 from tests.helpers.groupwire import member_of
 from tests.helpers.nodes import COREX, NodeProcess
@@ -125,6 +127,19 @@ def test_a_command_is_killed_wherever_it_is(cx: Client) -> None:
     fresh = group.bash("sleep 300")
     assert fresh.kill()  # claimed or not
     assert fresh.wait(10).state is JobState.KILLED
+
+
+def test_a_command_that_was_handed_on_is_killed_too(
+    cx: Client, raw: redis.Redis, namespace: str
+) -> None:
+    """It is nobody's while it waits in the list again, though its state is known."""
+    job = cx.group("nobody").bash("true")
+    for field, value in (("holder", "i1"), ("stage", "queued"), ("gone:n9/1", "1")):
+        raw.hset(Keys(namespace).state(job.id), field, value)
+    assert job.state().stage == "queued"
+    assert job.kill()
+    assert job.wait(10).state is JobState.KILLED
+    assert raw.exists(Keys(namespace).group_commands("nobody")) == 0
 
 
 def test_what_a_group_has_not_is_refused(cx: Client) -> None:
