@@ -34,7 +34,7 @@ from corex_shared.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from corex_shared.scripts import Call, all_scripts
+from corex_shared.scripts import Call, Script, all_scripts
 
 DEFAULT_URL = "redis://127.0.0.1:6379/0"
 CONNECT_TIMEOUT = 5.0
@@ -231,9 +231,9 @@ def execute(
     with translated():
         replies = _pipeline(client, calls).execute(raise_on_error=False)
         if _misses_script(replies):
-            for script in all_scripts():
-                client.script_load(script.text)
-            replies = _pipeline(client, calls).execute(raise_on_error=False)
+            loads = _loads_of(calls)
+            replies = _pipeline(client, [*loads, *calls]).execute(raise_on_error=False)
+            replies = replies[len(loads) :]
         return _checked(replies, keep_refusals)
 
 
@@ -245,8 +245,9 @@ async def execute_async(
     with translated():
         replies = await _pipeline(client, calls).execute(raise_on_error=False)
         if _misses_script(replies):
-            await load_scripts(client)
-            replies = await _pipeline(client, calls).execute(raise_on_error=False)
+            loads = _loads_of(calls)
+            replies = await _pipeline(client, [*loads, *calls]).execute(raise_on_error=False)
+            replies = replies[len(loads) :]
         return _checked(replies, keep_refusals)
 
 
@@ -257,8 +258,17 @@ async def load_scripts(client: redis.asyncio.Redis) -> None:
         StoreError: Redis cannot be reached or refuses scripts.
     """
     with translated():
-        for script in all_scripts():
-            await client.script_load(script.text)
+        await _pipeline(client, [_load(script) for script in all_scripts()]).execute()
+
+
+def _loads_of(calls: list[Call]) -> list[Call]:
+    """Make the commands that load what some calls need: sent with them, nothing comes between."""
+    wanted = {call[1] for call in calls if call[0] == "EVALSHA"}
+    return [_load(script) for script in all_scripts() if script.sha in wanted]
+
+
+def _load(script: Script) -> Call:
+    return ("SCRIPT LOAD", script.text)
 
 
 def _pipeline(client: Any, calls: list[Call]) -> Any:
