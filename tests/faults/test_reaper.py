@@ -179,6 +179,28 @@ def test_the_node_comes_back_while_it_is_being_settled(
     wire.wait_unclaimed()
 
 
+def test_an_agent_that_was_only_stopped_does_no_harm_when_it_goes_on(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, diary: Diary
+) -> None:
+    """What it ran has its results already, from another: they stay as they are."""
+    node = run_node("n1", url=own_redis.url, env=SHORT)
+    run_node("n2", url=own_redis.url, env=SHORT)
+    jobs = [wire.script(diary.script("sleep 3"), reply_to="me") for _ in range(10)]
+    waiting = wire.script(diary.script(), queue="q", expires_at=now_ms() + 3_600_000)
+    eventually(lambda: len(diary.lines()) == 11)
+    wire.results([waiting])
+    node.signal(signal.SIGSTOP)
+    results = wire.results(jobs, SECONDS)
+    assert _states(results) == {"LOST": 10}
+    node.signal(signal.SIGCONT)
+    again = wire.push("core.ping")
+    assert _states(wire.results([again], SECONDS)) == {"SUCCESS": 1}
+    wire.wait_unclaimed()
+    assert wire.results(jobs) == results
+    assert Counter(entry["id"] for entry in wire.inbox("me")) == dict.fromkeys(jobs, 1)
+    assert set(diary.runs().values()) == {1}
+
+
 @pytest.mark.parametrize("point", ["reap-finished", "reap-moved"])
 def test_a_reaper_that_dies_between_two_steps(
     own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, point: str
