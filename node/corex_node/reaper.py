@@ -198,7 +198,8 @@ class Reaper:
             await work.run(begun.now)
         finally:
             if work.states:
-                _log.warning("reaper.settled", node=absentee.node, **work.states)
+                written = {state.lower(): count for state, count in work.states.items()}
+                _log.warning("reaper.settled", node=absentee.node, **written)
         absentee.remains = work.remains
         await self._rest(absentee, begun)
         return True

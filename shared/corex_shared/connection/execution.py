@@ -13,7 +13,7 @@ from corex_shared.connection.cluster import AsyncClusterClient, ClusterClient
 from corex_shared.connection.endpoint import AsyncRedisClient, RedisClient
 from corex_shared.connection.routing import parted
 from corex_shared.errors import StoreForbiddenError, StoreUnavailableError
-from corex_shared.scripts import Barrier, Step, all_scripts, describe, whole
+from corex_shared.scripts import Barrier, Call, Step, all_scripts, describe, whole
 
 
 def execute(
@@ -47,8 +47,9 @@ def execute(
             return replies
         replies = _pipeline(client, steps).execute(raise_on_error=False)
         if _misses_script(replies):
-            load_scripts_blocking(client)
-            replies = _pipeline(client, steps).execute(raise_on_error=False)
+            loads = _loads_of(steps)
+            replies = _pipeline(client, [*loads, *steps]).execute(raise_on_error=False)
+            replies = replies[len(loads) :]
         if _lacks_master(replies):
             # Whoever connects anew asks where the master is.
             client.connection_pool.disconnect(inuse_connections=False)
@@ -68,25 +69,12 @@ async def execute_async(
             return replies
         replies = await _pipeline(client, steps).execute(raise_on_error=False)
         if _misses_script(replies):
-            await load_scripts(client)
-            replies = await _pipeline(client, steps).execute(raise_on_error=False)
+            loads = _loads_of(steps)
+            replies = await _pipeline(client, [*loads, *steps]).execute(raise_on_error=False)
+            replies = replies[len(loads) :]
         if _lacks_master(replies):
             await client.connection_pool.disconnect(inuse_connections=False)
         return _checked(steps, replies, keep_refusals)
-
-
-def load_scripts_blocking(client: RedisClient) -> None:
-    """Make all scripts known to the server, or to every master of a Cluster.
-
-    Raises:
-        StoreError: Redis cannot be reached or refuses scripts.
-    """
-    with translated():
-        if isinstance(client, ClusterClient):
-            client.load_scripts()
-            return
-        for script in all_scripts():
-            client.script_load(script.text)
 
 
 async def load_scripts(client: AsyncRedisClient) -> None:
@@ -113,6 +101,13 @@ async def server_infos(client: AsyncRedisClient) -> list[dict[str, Any]]:
         if isinstance(client, AsyncClusterClient):
             return await client.infos()
         return [await client.info()]
+
+
+def _loads_of(steps: list[Step]) -> list[Call]:
+    """Make the commands that load what some steps need: sent with them, nothing comes between."""
+    calls = [whole(step) for step in steps if not isinstance(step, Barrier)]
+    wanted = {call[1] for call in calls if call[0] == "EVALSHA"}
+    return [("SCRIPT LOAD", script.text) for script in all_scripts() if script.sha in wanted]
 
 
 def _pipeline(client: Any, steps: list[Step]) -> Any:
