@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from corex.aio import AsyncClient
+    from corex.doctor.findings import Diagnosis, Finding, Verdict
     from corex.job import AsyncJob, Job
     from corex.node import AsyncNode, Node
     from corex.questions.files import FileEntry, FileStat
@@ -83,9 +84,11 @@ __all__ = [
     "CorexError",
     "CpuInfo",
     "DecodeError",
+    "Diagnosis",
     "DiskInfo",
     "FileEntry",
     "FileStat",
+    "Finding",
     "ForbiddenError",
     "Gap",
     "InternalError",
@@ -128,6 +131,7 @@ __all__ = [
     "TransferError",
     "Transferred",
     "Usage",
+    "Verdict",
     "VersionInfo",
     "WaitTimeout",
     "__version__",
@@ -140,9 +144,11 @@ _HOMES = {
     "Client": "corex.sync",
     "Command": "corex_shared.models",
     "CpuInfo": "corex.questions.info",
+    "Diagnosis": "corex.doctor.findings",
     "DiskInfo": "corex.questions.info",
     "FileEntry": "corex.questions.files",
     "FileStat": "corex.questions.files",
+    "Finding": "corex.doctor.findings",
     "Gap": "corex.streams",
     "Job": "corex.job",
     "JobCommand": "corex.questions.jobs",
@@ -169,6 +175,7 @@ _HOMES = {
     "TransferError": "corex.transfer.error",
     "Transferred": "corex.transfer.copying",
     "Usage": "corex.questions.stats",
+    "Verdict": "corex.doctor.findings",
     "VersionInfo": "corex.questions.info",
     "__version__": "corex_shared.version",
 }

@@ -7,7 +7,9 @@ from collections.abc import Collection, Generator, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
-from corex.core import STREAM_TIMEOUT, WAIT_TIMEOUT
+from corex.core import STREAM_TIMEOUT, WAIT_TIMEOUT, checked_timeout
+from corex.doctor.diagnose import NODES_TIMEOUT, diagnose
+from corex.doctor.findings import Diagnosis
 from corex.effects import Plan
 from corex.gather import as_completed
 from corex.job import Job
@@ -160,6 +162,14 @@ class Client:
             WaitTimeout: the time is up; there is no other end.
         """
         return self.iterate(follow_nodes(self.core, glob.split(","), timeout, levels))
+
+    def doctor(self, timeout: float = NODES_TIMEOUT) -> Diagnosis:
+        """Check Redis, clocks, permissions and nodes.
+
+        Args:
+            timeout: seconds for the nodes to answer.
+        """
+        return self.perform(diagnose(self.core, checked_timeout(timeout)))
 
     def perform(self, plan: Plan[T]) -> T:
         """Run a plan; for code with plans of its own."""
