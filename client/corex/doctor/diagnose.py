@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corex.core import Core
+from corex.core import Core, checked_timeout
 from corex.doctor.examine import examine_fleet, examine_server
 from corex.doctor.findings import Diagnosis, Finding, problem
 from corex.doctor.judge_fleet import judge_fleet
@@ -10,19 +10,20 @@ from corex.doctor.judge_server import judge_server
 from corex.effects import Plan
 from corex_shared.errors import StoreError, StoreUnavailableError
 
-NODES_TIMEOUT = 5.0
-"""Seconds that nodes have to answer unless told otherwise."""
-
 _PASSWORD = ("WRONGPASS", "NOAUTH", "uthentication", "invalid username", "invalid password")
 
 
-def diagnose(core: Core, timeout: float = NODES_TIMEOUT) -> Plan[Diagnosis]:
+def diagnose(core: Core, timeout: float) -> Plan[Diagnosis]:
     """Examine and judge the server and the nodes; it raises nothing that Redis does.
 
     Args:
         core: the client's surroundings.
         timeout: seconds for the nodes to answer.
+
+    Raises:
+        ValueError: the timeout is not a number of seconds, 0 or more.
     """
+    timeout = checked_timeout(timeout)
     findings: list[Finding] = []
     try:
         findings += judge_server((yield from examine_server(core)))
