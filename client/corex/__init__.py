@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from corex.aio import AsyncClient
+    from corex.doctor.findings import Diagnosis, Finding, Verdict
     from corex.group import AsyncGroup, Group
     from corex.job import AsyncJob, Job
     from corex.node import AsyncNode, Node
@@ -89,9 +90,11 @@ __all__ = [
     "CpuInfo",
     "CredentialsError",
     "DecodeError",
+    "Diagnosis",
     "DiskInfo",
     "FileEntry",
     "FileStat",
+    "Finding",
     "ForbiddenError",
     "Gap",
     "Group",
@@ -137,6 +140,7 @@ __all__ = [
     "TransferError",
     "Transferred",
     "Usage",
+    "Verdict",
     "VersionInfo",
     "WaitTimeout",
     "__version__",
@@ -150,9 +154,11 @@ _HOMES = {
     "Client": "corex.sync",
     "Command": "corex_shared.models",
     "CpuInfo": "corex.questions.info",
+    "Diagnosis": "corex.doctor.findings",
     "DiskInfo": "corex.questions.info",
     "FileEntry": "corex.questions.files",
     "FileStat": "corex.questions.files",
+    "Finding": "corex.doctor.findings",
     "Gap": "corex.streams",
     "Group": "corex.group",
     "Job": "corex.job",
@@ -180,6 +186,7 @@ _HOMES = {
     "TransferError": "corex.transfer.error",
     "Transferred": "corex.transfer.copying",
     "Usage": "corex.questions.stats",
+    "Verdict": "corex.doctor.findings",
     "VersionInfo": "corex.questions.info",
     "__version__": "corex_shared.version",
 }

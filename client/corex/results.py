@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from corex.core import SLICE, Core, Patience
+from corex.core import BLOCK, SLICE, Core, Patience
 from corex.effects import Block, Plan, ReadInbox, Run, Unserved
 from corex.mailbox import Waiter
 from corex.ticket import Ticket
@@ -99,7 +99,7 @@ def _watch_key(core: Core, ticket: Ticket, waiter: Waiter, patience: Patience) -
             left = patience.left
             if not left:
                 raise patience.timeout()
-            seconds = max(0.01, min(SLICE, left))
+            seconds = max(0.01, min(BLOCK, left))
             payload: Any = Unserved.BUSY
             if may_move:
                 move: Call = ("BLMOVE", key, key, "LEFT", "LEFT", f"{seconds:.3f}")

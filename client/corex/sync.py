@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Generator, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from corex.core import STREAM_TIMEOUT, WAIT_TIMEOUT
+from corex.core import DOCTOR_TIMEOUT, STREAM_TIMEOUT, WAIT_TIMEOUT
 from corex.effects import Plan
 from corex.gather import as_completed
 from corex.group import Group
@@ -21,6 +21,9 @@ from corex.ticket import Ticket
 from corex.transport.blocking import SyncTransport
 from corex_shared.identifiers import check_id
 from corex_shared.models import Command, JobResult, Message, NodeInfo
+
+if TYPE_CHECKING:
+    from corex.doctor.findings import Diagnosis
 
 T = TypeVar("T")
 
@@ -169,6 +172,19 @@ class Client:
             WaitTimeout: the time is up; there is no other end.
         """
         return self.iterate(follow_nodes(self.core, glob.split(","), timeout, levels))
+
+    def doctor(self, timeout: float = DOCTOR_TIMEOUT) -> Diagnosis:
+        """Check Redis, clocks, permissions and nodes.
+
+        Args:
+            timeout: seconds for the nodes to answer.
+
+        Raises:
+            ValueError: the timeout is not a number of seconds, 0 or more.
+        """
+        from corex.doctor.diagnose import diagnose
+
+        return self.perform(diagnose(self.core, timeout))
 
     def perform(self, plan: Plan[T]) -> T:
         """Run a plan; for code with plans of its own."""
