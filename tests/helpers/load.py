@@ -1,0 +1,310 @@
+"""A load: a seeded mix of commands, pushed by the plain wire and by the client library."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgpack
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from corex import Client
+from corex_shared.errors import CorexError, StoreError
+from corex_shared.keys import Keys
+from tests.helpers.mix import Mix, Push
+from tests.helpers.orders import BadPayload, Order, Orders
+from tests.helpers.trace import Trace
+from tests.helpers.wire import Pairs, Wire, read
+
+T = TypeVar("T")
+
+_GIVE_UP = 60.0
+"""Seconds within which Redis must be back for a push."""
+_AGAIN = 0.05
+_LOOK = 0.2
+_BACKLOG = 60
+"""Commands without a result from which on no more are pushed for a while."""
+
+
+@contextmanager
+def plain_wire(url: str, keys: Keys, node: str) -> Iterator[Wire]:
+    """Speak to Redis without any repetition: what is pushed once, arrives at most once."""
+    retry = Retry(NoBackoff(), 0)
+    with redis.Redis.from_url(url, socket_timeout=5, retry=retry) as client:
+        yield Wire(client, keys, node)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a load goes.
+
+    Attributes:
+        url: of Redis.
+        client_url: of Redis, as clients of the library reach it.
+        keys: of the namespace.
+        nodes: that commands go to, by turns of chance.
+        group: that some go to instead; None for none.
+    """
+
+    url: str
+    client_url: str
+    keys: Keys
+    nodes: tuple[str, ...]
+    group: str | None = None
+
+
+class Load:
+    """Pushes until it is told to stop; then waits until every command has its result."""
+
+    def __init__(self, target: Target, trace: Trace, rng: random.Random, pace: float) -> None:
+        """Prepare it.
+
+        Args:
+            target: where it goes.
+            trace: that jobs write to.
+            rng: source of all its choices.
+            pace: commands a second.
+        """
+        self.orders = Orders()
+        self.mix = Mix(random.Random(rng.random()), trace)
+        self._target = target
+        self._rng = random.Random(rng.random())
+        self._pace = pace
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._push_all, name="load")]
+        self._threads += [
+            threading.Thread(target=work, name="client")
+            for work in (self._wait_all, self._follow_all, self._watch)
+        ]
+        self._prefix = f"{self._rng.randrange(1 << 32):08x}"
+        self._number = 0
+
+    def start(self) -> None:
+        """Begin to push."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Push nothing more; return when all that pushes has ended."""
+        self._stop.set()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    def snapshot(self) -> list[Order]:
+        """Commands pushed so far."""
+        with self._lock:
+            return list(self.orders.commands.values())
+
+    def _new_id(self) -> str:
+        with self._lock:
+            self._number += 1
+            return f"{self._prefix}-{self._number:05d}"
+
+    def _add(self, order: Order) -> None:
+        with self._lock:
+            self.orders.add(order)
+
+    def _trouble(self, text: str) -> None:
+        with self._lock:
+            self.orders.trouble.append(text)
+
+    # -- the plain wire -----------------------------------------------------------------------
+
+    def _push_all(self) -> None:
+        with plain_wire(self._target.url, self._target.keys, self._target.nodes[0]) as wire:
+            while not self._stop.is_set():
+                for _ in range(self._rng.choice([1, 1, 2, 8])):
+                    self._push_one(wire)
+                    self._stop.wait(self._rng.expovariate(self._pace))
+                while self._outstanding() > _BACKLOG and not self._stop.wait(_AGAIN):
+                    pass
+
+    def _outstanding(self) -> int:
+        return sum(1 for order in self.snapshot() if order.known is None and not order.endless)
+
+    def _push_one(self, wire: Wire) -> None:
+        dice = self._rng.random()
+        if dice < 0.03:
+            self._push_bad(wire)
+        elif dice < 0.06 and self.orders.commands:
+            self._push_again(wire)
+        else:
+            self.push(wire, self.mix.choose(self._new_id()))
+
+    def push(self, wire: Wire, push: Push, order: Order | None = None) -> None:
+        """Push a command until it has certainly arrived; note how often it may have.
+
+        Args:
+            wire: to Redis, without repetition.
+            push: the command.
+            order: that it is a repetition of; None for a new one.
+        """
+        encode = self._rng.choice([None, msgpack.packb])
+        fields = {**(push.fields or {}), "id": push.order.id}
+        payload = wire.payload(push.command, push.arguments, encode=encode, **fields)
+        key = self._list_for(push)
+        if order is None:
+            order = push.order
+            self._add(order)
+        else:
+            order.pushed += 1
+        order.perhaps += self._insist(lambda: wire.redis.rpush(key, payload))
+
+    def _list_for(self, push: Push) -> str:
+        keys, node = self._target.keys, self._rng.choice(self._target.nodes)
+        if push.control:
+            return keys.control(node)
+        group = self._target.group
+        if group is not None and push.order.queue is None and self._rng.random() < 0.5:
+            return keys.group_commands(group)
+        if push.order.queue is not None and not push.order.fleet:
+            node = self._target.nodes[0]  # order holds within a node
+        return keys.commands(node)
+
+    def _push_bad(self, wire: Wire) -> None:
+        mark = f"bad-{self._new_id()}"
+        payload = self._rng.choice(
+            [
+                mark.encode(),
+                b'{"id": "%b' % mark.encode(),
+                b'{"command": "core.ping", "note": "%b"}' % mark.encode(),
+                b'{"id": "%b", "command": 7}' % mark.encode(),
+                b'{"id": "no id/%b", "command": "core.ping"}' % mark.encode(),
+                b"\xc1" + mark.encode(),
+            ]
+        )
+        bad = BadPayload(mark)
+        self.orders.bad.append(bad)
+        key = self._target.keys.commands(self._target.nodes[0])
+        bad.perhaps += self._insist(lambda: wire.redis.rpush(key, payload))
+
+    def _push_again(self, wire: Wire) -> None:
+        """Use an ID a second time, on the list of whichever node."""
+        order = self._rng.choice([one for one in self.snapshot() if one.kind != "client"])
+        self.push(wire, self.mix.make("quick", order.id), order)
+
+    def _insist(self, push: Callable[[], object]) -> int:
+        """Push until it is acknowledged; return how often before it may have arrived."""
+        deadline, failed = time.monotonic() + _GIVE_UP, 0
+        while True:
+            try:
+                push()
+            except redis.RedisError as error:
+                if time.monotonic() > deadline:
+                    raise AssertionError(f"Redis is away for {_GIVE_UP:g} s: {error}") from error
+                failed += not isinstance(error, redis.ResponseError)
+                time.sleep(_AGAIN)
+            else:
+                return failed
+
+    # -- the client library -------------------------------------------------------------------
+
+    def _wait_all(self) -> None:
+        """Submit some jobs, wait for all of them, and so on."""
+        rng = random.Random(self._rng.random())
+        with self._client() as client:
+            while not self._stop.is_set():
+                jobs = [self._submit(client, "quick") for _ in range(rng.randrange(1, 5))]
+                for order, wait in (job for job in jobs if job is not None):
+                    self._received(order, wait)
+                self._stop.wait(rng.uniform(0, 0.2))
+
+    def _follow_all(self) -> None:
+        """Submit a job, follow its messages to the end, and so on."""
+        rng = random.Random(self._rng.random())
+        with self._client() as client:
+            while not self._stop.is_set():
+                job = self._submit(client, "stream")
+                if job is not None:
+                    self._received(*job)
+                self._stop.wait(rng.uniform(0, 0.3))
+
+    def _client(self) -> Client:
+        return Client(self._target.client_url, namespace=self._target.keys.namespace)
+
+    def _submit(self, client: Client, kind: str) -> tuple[Order, Callable[[], Pairs]] | None:
+        push = self.mix.make(kind, self._new_id())
+        script = str((push.arguments or {})["script"])
+        streams = kind == "stream"
+        if streams:
+            script = script.replace(push.order.id, "$COREX_JOB_ID")
+        try:
+            node = self._rng.choice(self._target.nodes)
+            job = client.node(node).bash(script, stream=streams)
+        except StoreError:
+            self._stop.wait(_AGAIN)  # it may have been pushed all the same: a stranger
+            return None
+        output = push.order.output
+        if output is not None:
+            output = output.replace(push.order.id, job.id)
+        order = Order(job.id, "client", streams=streams, output=output, perhaps=1 << 30)
+        self._add(order)
+
+        def wait() -> Pairs:
+            if streams:
+                messages = list(job.stream(timeout=_GIVE_UP))
+                order.followed = "".join(message.text for message in messages if message.level == 1)
+            result = job.wait(timeout=_GIVE_UP)
+            return {
+                "state": str(result.state),
+                "code": result.code,
+                "streams": [result.stdout, result.stderr],
+            }
+
+        return order, wait
+
+    def _received(self, order: Order, wait: Callable[[], Pairs]) -> None:
+        try:
+            order.known = wait()
+        except CorexError as error:
+            self._trouble(f"a client that waits for {order.id}: {type(error).__name__}: {error}")
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def settle(self, seconds: float) -> None:
+        """End what is endless, and wait until every command has its result, or time is up."""
+        deadline = time.monotonic() + seconds
+        with plain_wire(self._target.url, self._target.keys, self._target.nodes[0]) as wire:
+            missing = {order.id: order for order in self.snapshot() if order.known is None}
+            while missing and time.monotonic() < deadline:
+                self._kill_endless(wire, missing)
+                until = min(deadline, time.monotonic() + 0.7)
+                while missing and time.monotonic() < until:
+                    self._take_results(wire, missing)
+                    time.sleep(_AGAIN)
+
+    def _kill_endless(self, wire: Wire, missing: dict[str, Order]) -> None:
+        for order in missing.values():
+            if order.endless:
+                for node in self._target.nodes:
+                    wire.push("job.kill", {"id": order.id}, control=True, node=node)
+
+    def _take_results(self, wire: Wire, missing: dict[str, Order]) -> None:
+        """Note each result as it is seen first: no other may take its place."""
+        pipeline = wire.redis.pipeline(transaction=False)
+        for job in missing:
+            pipeline.lindex(wire.keys.result(job), 0)
+        for job, payload in zip(list(missing), pipeline.execute(), strict=True):
+            if payload is not None:
+                missing.pop(job).known = read(payload)
+
+    def _watch(self) -> None:
+        """Note results soon after they are there, now and then."""
+        with plain_wire(self._target.url, self._target.keys, self._target.nodes[0]) as wire:
+            while not self._stop.wait(_LOOK):
+                missing = {
+                    order.id: order
+                    for order in self.snapshot()
+                    if order.known is None and order.kind != "client"
+                }
+                with suppress(redis.RedisError):
+                    self._take_results(wire, missing)
