@@ -17,7 +17,7 @@ from corex.results import peek, wait
 from corex.submit import prepare, send
 from corex.ticket import Ticket
 from corex_shared.codec import decode_command, encode
-from corex_shared.errors import WaitTimeout
+from corex_shared.errors import StoreForbiddenError, WaitTimeout
 from corex_shared.finishing import INBOX_TTL_MS, WRITTEN, Finish, finish_call
 from corex_shared.models import Command, JobResult, Message
 from corex_shared.states import CODES, Flag, JobState, Level
@@ -167,7 +167,11 @@ def kill_many(core: Core, tickets: Sequence[Ticket], timeout: float) -> Plan[Non
     patience = Patience(core, "killed jobs", timeout)
     asks: list[Ticket] = []
     for ticket in tickets:
-        if not (yield from withdraw(core, ticket)):
+        try:
+            withdrawn = yield from withdraw(core, ticket)
+        except StoreForbiddenError:  # only its node may write its result, once it has claimed it
+            withdrawn = False
+        if not withdrawn:
             command = Command("job.kill", {"id": ticket.id, "signal": 15})
             asks.append(prepare(core, ticket.node or "", command, control=True))
     yield from send(core, asks)

@@ -9,14 +9,16 @@ on its key, with a move of the list's one entry onto itself, which leaves it the
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from corex.core import SLICE, Core, Patience
 from corex.effects import Block, Plan, ReadInbox, Run, Sleep, Unserved
 from corex.mailbox import Waiter
 from corex.ticket import Ticket
 from corex_shared.codec import decode_data, decode_result
-from corex_shared.errors import StoreUnavailableError
+from corex_shared.errors import StoreForbiddenError, StoreUnavailableError
 from corex_shared.models import JobResult
+from corex_shared.scripts import Call
 from corex_shared.states import Level
 
 FIRST_POLL = 0.02
@@ -84,7 +86,7 @@ def _hear(
 
 def _watch_key(core: Core, ticket: Ticket, patience: Patience) -> Plan[JobResult]:
     key = core.keys.result(ticket.id)
-    poll = FIRST_POLL
+    poll, may_move = FIRST_POLL, True
     while True:
         try:
             result = yield from peek(core, ticket.id)
@@ -95,7 +97,13 @@ def _watch_key(core: Core, ticket: Ticket, patience: Patience) -> Plan[JobResult
             if not left:
                 raise patience.timeout()
             seconds = max(0.01, min(SLICE, left))
-            payload = yield Block(("BLMOVE", key, key, "LEFT", "LEFT", f"{seconds:.3f}"), seconds)
+            payload: Any = Unserved.BUSY
+            if may_move:
+                move: Call = ("BLMOVE", key, key, "LEFT", "LEFT", f"{seconds:.3f}")
+                try:
+                    payload = yield Block(move, seconds)
+                except StoreForbiddenError:  # a move is a write, and this user may only read
+                    may_move = False
             if payload is Unserved.BUSY:
                 yield Sleep(min(poll, left))
                 poll = min(poll * 2, LAST_POLL)

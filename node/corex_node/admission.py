@@ -7,6 +7,8 @@ that each will have, before any of them starts.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import cast
 
 import msgspec
@@ -23,16 +25,17 @@ from corex_node.manager.registry import Entry, Kind
 from corex_node.manager.results import result_unstarted
 from corex_node.outbox import Outbox
 from corex_node.patience import until_available
-from corex_node.records import Acceptance, Filing, Rejection
+from corex_node.places import Place
+from corex_node.records import Acceptance, Filing, Held, Rejection
 from corex_node.rules import refusal_of
 from corex_node.store import NodeStore
 from corex_node.ticket import Source, Ticket
 from corex_shared import codec
-from corex_shared.errors import StoreError
+from corex_shared.errors import GroupLostError, StoreError
 from corex_shared.models import Command, JobResult
 from corex_shared.states import JobState, Stage
 
-_ACCEPTED, _SETTLED = 1, 2
+_ACCEPTED, _SETTLED, _HANDED_ON, _OVERTAKEN = 1, 2, -1, -2
 _IN_USE = "id: it is in use or has a result"
 _SHOWN_OF_PAYLOAD = 4096
 """Bytes of a rejected payload that its entry shows."""
@@ -83,12 +86,13 @@ class Admission:
         self._rejected_kept = rejected_kept
         self.is_known_again: Callable[[str], bool] = lambda job_id: False
 
-    def known_fields(self) -> set[str]:
-        """Fields of the claimed hash that belong to commands which were admitted."""
-        running = {
-            cast("Ticket", job.origin).field for job in self._manager.jobs.values() if not job.local
-        }
-        return running | self._outbox.settling()
+    def known_fields(self, group: str = "") -> set[str]:
+        """Fields of a claimed hash that belong to commands which were admitted."""
+        tickets = [
+            cast("Ticket", job.origin) for job in self._manager.jobs.values() if not job.local
+        ]
+        running = {ticket.field for ticket in tickets if ticket.group == group}
+        return running | self._outbox.settling(group)
 
     def admit(self, batch: Sequence[Inbound]) -> Coroutine[None, None, None]:
         """Give each payload its place, now and in order, and settle what becomes of it.
@@ -97,6 +101,7 @@ class Admission:
             What is left to be awaited; jobs that can run are running afterwards. It waits for
             Redis as long as it takes, and raises `LeaseLostError` when another agent serves the
             node: nothing that is not settled was started then, and all of it is still claimed.
+            So it is with `GroupLostError`, but that others may have taken it over by now.
         """
         placed = [self._place(inbound) for inbound in batch]
         return self._complete([item for item in placed if item is not None])
@@ -128,6 +133,9 @@ class Admission:
         for item, answer in zip(open_items, answers, strict=True):
             self._settle(item, answer)
         await self._reject([item for item in items if _is_rejected(item)])
+        await self._hand_on(
+            [item for item, answer in zip(open_items, answers, strict=True) if answer == _HANDED_ON]
+        )
 
     # -- before Redis knows -------------------------------------------------------------------
 
@@ -135,7 +143,7 @@ class Admission:
         """Give a payload its place; None when there is nothing left to do for it."""
         job_id, command = inbound.job_id, inbound.command
         if job_id is not None and inbound.was is None and self.is_known_again(job_id):
-            self._outbox.release([inbound.ticket.field])
+            self._outbox.release(self._held(inbound))
             return None
         if job_id is not None and self._is_in_use(job_id):
             return _Admitted(inbound, is_duplicate=True)
@@ -202,10 +210,12 @@ class Admission:
     def _acceptance(self, item: _Admitted) -> Acceptance:
         stage = item.job.stage if item.job is not None else Stage.CLAIMED
         job_id, fresh = item.inbound.job_id or "", item.inbound.was is None
-        return Acceptance(job_id, self._claim(item.inbound), stage, fresh)
+        group = item.inbound.ticket.group
+        return Acceptance(job_id, self._claim(item.inbound), stage, fresh, group)
 
     def _filing(self, inbound: Inbound, job: Job) -> Filing:
-        return Filing(inbound.ticket.field, job.id, self._claim(inbound), job.stage)
+        ticket = inbound.ticket
+        return Filing(ticket.field, job.id, self._claim(inbound), job.stage, ticket.group)
 
     def _claim(self, inbound: Inbound) -> str:
         return inbound.ticket.claim(self._manager.node)
@@ -226,8 +236,8 @@ class Admission:
         if answer == _ACCEPTED and item.refusal is not None:
             self._outbox.settle(ticket, item.refusal)
         elif answer == _SETTLED:
-            self._outbox.release([ticket.field, item.inbound.job_id or ""])
-        else:
+            self._outbox.release(self._held(item.inbound))
+        elif answer not in (_HANDED_ON, _OVERTAKEN):
             item.is_duplicate = True
 
     def _disown(self, inbound: Inbound) -> None:
@@ -237,6 +247,23 @@ class Admission:
             return
         if command.queue is not None and command.queue_scope == "fleet":
             fleet.disown(command.queue, command.job_id)
+
+    def _held(self, inbound: Inbound) -> list[Held]:
+        """Where a claimed command may be: unfiled or filed."""
+        ticket = inbound.ticket
+        claim = self._claim(inbound) if ticket.group else ""
+        return [Held(ticket.group, field, claim) for field in (ticket.field, inbound.job_id or "")]
+
+    async def _hand_on(self, items: list[_Admitted]) -> None:
+        """Complete what somebody began who took this node for gone: back to the list with them."""
+        held: dict[Place, list[Held]] = {}
+        for item in items:
+            ticket = item.inbound.ticket
+            place = self._store.place(ticket.source, ticket.group)
+            held.setdefault(place, []).extend(self._held(item.inbound))
+        for place, commands in held.items():
+            with suppress(GroupLostError):  # then somebody else does
+                await until_available(partial(self._store.give_back, place, commands))
 
     async def _reject(self, items: list[_Admitted]) -> None:
         """Put payloads into the rejected list, and tell the senders of duplicates."""
@@ -279,9 +306,8 @@ class Admission:
         if inbound.job_id is not None:
             entry["id"] = inbound.job_id
         filed = inbound.job_id if item.job is not None else None
-        return Rejection(
-            inbound.ticket.field, filed or "", self._claim(inbound), msgspec.json.encode(entry)
-        )
+        ticket, claim = inbound.ticket, self._claim(inbound)
+        return Rejection(ticket.field, filed or "", claim, msgspec.json.encode(entry), ticket.group)
 
 
 def _is_rejected(item: _Admitted) -> bool:

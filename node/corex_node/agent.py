@@ -13,7 +13,12 @@ from typing import Any, TypeVar
 import structlog
 
 from corex_node.admission import Admission
-from corex_node.bounds import manager_limits, outbox_limits, raise_descriptor_limit
+from corex_node.bounds import (
+    manager_limits,
+    outbox_limits,
+    raise_descriptor_limit,
+    reaper_limits,
+)
 from corex_node.builtins import Facilities, node_registry
 from corex_node.builtins.files.descriptors import DescriptorTable
 from corex_node.clock import ServerClock
@@ -21,7 +26,11 @@ from corex_node.config import Config
 from corex_node.feed_store import FeedStore
 from corex_node.feeds import Feeds
 from corex_node.fleet_queues import NodeFleetQueues
-from corex_node.intake import Intake
+from corex_node.group_reaper import ReapManner
+from corex_node.group_store import GroupStore
+from corex_node.groups import GroupParts, Groups
+from corex_node.intake import Intake, IntakeParts
+from corex_node.intakes import IntakeMaker
 from corex_node.lease_store import NodeLeaseStore
 from corex_node.leases import Heartbeat, Identity, Load
 from corex_node.manager.jobs import Job
@@ -32,20 +41,28 @@ from corex_node.outbox import Outbox
 from corex_node.patience import until_available
 from corex_node.queue_news import QueueNews
 from corex_node.queue_store import QueueStore
+from corex_node.reaper import Reaper
+from corex_node.reaper_store import ReaperStore
 from corex_node.reconciler import Reconciler
 from corex_node.recovery import recover
 from corex_node.retreat import give_back_unstarted
-from corex_node.room import CommandRoom, ControlRoom, Room
+from corex_node.room import CommandRoom
 from corex_node.server_check import check_servers
 from corex_node.starts import StartJournal
 from corex_node.statistics.job_sampler import JobSampler
 from corex_node.statistics.monitors import Monitors
 from corex_node.statistics.statistics import Statistics
 from corex_node.store import NodeStore
-from corex_node.ticket import Source
 from corex_shared.connection import Endpoint, safe_url
 from corex_shared.endings import end
-from corex_shared.errors import LeaseLostError, StoreError, StoreUnavailableError
+from corex_shared.errors import (
+    ConfigError,
+    CredentialsError,
+    LeaseLostError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from corex_shared.keys import Keys
 
 _LONGEST_GRACE = 30.0
@@ -98,14 +115,19 @@ class Agent:
         node_levels = frozenset(config.logging.levels)
         self._feed_store = FeedStore(endpoint, keys, self._node)
         self._feeds = Feeds(self._feed_store, self._node, node_levels)
+        self._reaper_store = ReaperStore(endpoint, keys, incarnation)
+        self._reaper = Reaper(
+            self._reaper_store, self._store, self._node, node_levels, reaper_limits(config)
+        )
         self._statistics = Statistics(self._clock, most=limits.series)
         self._files = DescriptorTable(limits.open_files)
+        self._journal = StartJournal(self._store, self._node)
         self._manager = ProcessManager(
             self._node,
             self._registry(registry),
             manager_limits(config),
             self._outbox,
-            StartJournal(self._store, self._node),
+            self._journal,
             self._clock,
         )
         self._queues = NodeFleetQueues(
@@ -126,6 +148,8 @@ class Agent:
         self._reconciler = Reconciler(
             self._store, self._manager, self._admission, self._outbox, limits.payload
         )
+        self._group_store = GroupStore(endpoint, keys, self._node, incarnation)
+        self._groups = Groups(config.main.groups, self._group_parts())
         self._stopping = asyncio.Event()
         self._lease_lost = False
         self._connect_parts()
@@ -148,7 +172,7 @@ class Agent:
             LeaseHeldError: another agent serves the node.
             StoreUnavailableError: it was stopped while Redis was away, with results to deliver.
             LeaseLostError: another agent took the node over; all jobs of this one were killed.
-            ConfigError: the server cannot be used.
+            ConfigError: the server cannot be used, or refuses the user or password of the URL.
         """
         raise_descriptor_limit(self._config)
         try:
@@ -170,15 +194,19 @@ class Agent:
         return await until_available(self._begin_once, self._say_away)
 
     async def _begin_once(self) -> ClaimNumbers:
-        for warning in check_servers(await self._store.infos()):
+        try:
+            infos = await self._store.infos()
+            await self._store.prepare()
+        except CredentialsError as error:  # no waiting puts that right
+            raise ConfigError("url", "", f"{safe_url(self._config.main.url)}: {error}") from error
+        for warning in check_servers(infos):
             _log.warning("redis.check", warning=warning)
-        await self._store.prepare()
         server_ms = await self._heartbeat.acquire()
         return ClaimNumbers(server_ms)
 
     def _say_away(self, error: StoreError, pause: float) -> None:
         _log.warning(
-            "redis.away",
+            "redis.refused" if isinstance(error, StoreRefusedError) else "redis.away",
             url=safe_url(self._config.main.url),
             reason=str(error),
             again_in=round(pause, 1),
@@ -207,6 +235,9 @@ class Agent:
         self._outbox.on_relief = manager.output.resume
         self._outbox.is_busy = lambda: manager.running >= _BUSY
         self._outbox.on_taken = self._admission.reject_taken
+        self._reconciler.groups = self._groups.places
+        self._journal.on_lost = self._groups.disown
+        heartbeat.renewals.append(self._groups)
         heartbeat.load = lambda: Load(manager.limits.max_jobs, manager.running, manager.waiting)
         self._endpoint.on_reconnect = self._reconciler.suspect
         self._outbox.on_away = self._reconciler.suspect
@@ -222,6 +253,24 @@ class Agent:
         heartbeat.on_lost = partial(loop.call_soon_threadsafe, self._lose_lease)
         heartbeat.on_lapsed = partial(loop.call_soon_threadsafe, self._lapse)
         heartbeat.on_regained = partial(loop.call_soon_threadsafe, self._reconciler.suspect)
+
+    def _group_parts(self) -> GroupParts:
+        limits = self._config.limits
+        return GroupParts(
+            store=self._store,
+            groups=self._group_store,
+            admission=self._admission,
+            manager=self._manager,
+            scope=self._scope(),
+            payload_limit=limits.payload,
+            manner=ReapManner(
+                node=self._node,
+                levels=frozenset(self._config.logging.levels),
+                retention_ms=outbox_limits(self._config).retention_ms,
+                lease=limits.lease,
+            ),
+            heartbeat=limits.heartbeat,
+        )
 
     def _registry(self, more: Registry | None) -> Registry:
         facilities = Facilities(
@@ -272,12 +321,16 @@ class Agent:
                 group.create_task(self._files.run(), name="files"),
                 group.create_task(self._statistics.run(), name="statistics"),
                 group.create_task(self._sampler.run(), name="sampler"),
+                group.create_task(self._reaper.run(), name="reaper"),
             ]
             await self._unless_stopped(self._guard(self._recover()))
-            intakes = [] if self._stopping.is_set() else self._intakes(numbers)
-            claiming = [
-                group.create_task(self._guard(intake.run()), name="intake") for intake in intakes
-            ]
+            intakes: list[Intake] = []
+            claiming: list[asyncio.Task[None]] = []
+            if not self._stopping.is_set():
+                maker = self._intake_maker(numbers)
+                intakes = maker.own(shared=bool(self._groups.names))
+                parts = [intake.run() for intake in intakes] + [self._groups.run(maker.of_group)]
+                claiming = [group.create_task(self._guard(part), name="intake") for part in parts]
             await self._stopping.wait()
             if self._lease_lost:
                 await end(claiming, patience)
@@ -297,7 +350,8 @@ class Agent:
         """Settle what is left of a predecessor."""
         payload_limit = self._config.limits.payload
         recovered = await until_available(
-            lambda: recover(self._store, self._admission, self._scope(), payload_limit)
+            lambda: recover(self._store, self._admission, self._scope(), payload_limit),
+            self._say_away,
         )
         _log.info(
             "node.ready",
@@ -307,24 +361,15 @@ class Agent:
             recovered=recovered,
         )
 
-    def _intakes(self, numbers: ClaimNumbers) -> list[Intake]:
-        rooms: dict[Source, Room] = {
-            Source.COMMANDS: CommandRoom(self._manager, self._outbox),
-            Source.CONTROL: ControlRoom(),
-        }
-        payload_limit = self._config.limits.payload
-        return [
-            Intake(
-                source,
-                self._store,
-                self._admission,
-                rooms[source],
-                numbers,
-                payload_limit,
-                self._reconciler,
-            )
-            for source in Source
-        ]
+    def _intake_maker(self, numbers: ClaimNumbers) -> IntakeMaker:
+        parts = IntakeParts(
+            self._store,
+            self._admission,
+            self._reconciler,
+            numbers,
+            self._config.limits.payload,
+        )
+        return IntakeMaker(parts, CommandRoom(self._manager, self._outbox))
 
     async def _wind_down(self, intakes: list[Intake], claiming: list[asyncio.Task[None]]) -> None:
         """Stop in order; each step is bounded in time, and the next comes whatever happens.
@@ -335,17 +380,20 @@ class Agent:
         4. the others are stopped
         5. all results are delivered, what subscribers of the log have not got yet, and what is
            given back of queues that all nodes share
-        (6. the lease is given back: `_close`)
+        6. the groups are left: what of theirs is claimed still is their other nodes'
+        (7. the lease is given back: `_close`)
         """
         limits = self._config.limits
         _log.info("node.stopping", running=self._manager.running, waiting=self._manager.waiting)
         self._heartbeat.quiet = True
         await self._bounded(self._store.go_quiet(), _STEP, "quiet")
+        await self._bounded(self._groups.go_quiet(), _STEP, "quiet in groups")
         await end(claiming, _STEP)
-        for intake in intakes:
-            await self._bounded(intake.settled(), _STEP, "admit")
+        for settled in [*(intake.settled() for intake in intakes), self._groups.settled()]:
+            await self._bounded(settled, _STEP, "admit")
+        known = self._admission.known_fields
         await self._bounded(
-            give_back_unstarted(self._store, self._manager, self._admission.known_fields),
+            give_back_unstarted(self._store, self._manager, known, self._groups.names),
             _STEP,
             "give back",
         )
@@ -356,6 +404,7 @@ class Agent:
         await self._bounded(self._outbox.flushed(), limits.deliver, "deliver")
         await self._bounded(self._feeds.flushed(), _STEP, "log")
         await self._bounded(self._queues.flushed(), _STEP, "queues")
+        await self._bounded(self._groups.leave(), _STEP, "leave groups")
 
     def _leave_between_runs(self) -> None:
         """Part with jobs that wait for their next run: there is nothing to wait for.
@@ -405,4 +454,6 @@ class Agent:
         await self._store.close()
         await self._feed_store.close()
         await self._queues.close()
+        await self._group_store.close()
+        await self._reaper_store.close()
         _log.info("node.stopped", node=self._node)

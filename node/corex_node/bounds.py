@@ -10,6 +10,7 @@ from corex_node.config import Config
 from corex_node.manager.limits import Limits
 from corex_node.manager.restarts import Backoff
 from corex_node.outbox import OutboxLimits
+from corex_node.reaper import ReaperLimits
 
 _DESCRIPTORS_PER_JOB = 4
 _DESCRIPTORS_BESIDE = 128
@@ -23,6 +24,13 @@ def outbox_limits(config: Config) -> OutboxLimits:
     return OutboxLimits(
         limits.held_output, limits.flowing_output, limits.log, int(limits.retention * 1000)
     )
+
+
+def reaper_limits(config: Config) -> ReaperLimits:
+    """Take what the reaper goes by from the settings."""
+    limits = config.limits
+    patience = limits.lease if limits.reap is None else limits.reap
+    return ReaperLimits(limits.lease, patience, int(limits.retention * 1000))
 
 
 def manager_limits(config: Config) -> Limits:

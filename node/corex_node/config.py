@@ -184,6 +184,10 @@ def _check_together(limits: LimitsTable, sources: _Sources) -> None:
         key, other = "limits.heartbeat", "limits.lease"
         reason = f"it must be at most half of {other}, which is {limits.lease:g} s"
         raise ConfigError(sources.source(key, other), key, reason)
+    if limits.reap and limits.reap < limits.heartbeat * 2:
+        key, other = "limits.reap", "limits.heartbeat"
+        reason = f"it must be 0, or at least twice {other}, which is {limits.heartbeat:g} s"
+        raise ConfigError(sources.source(key, other), key, reason)
     if limits.restart_cap < limits.restart_first:
         key, other = "limits.restart_cap", "limits.restart_first"
         reason = f"it must be at least {other}, which is {limits.restart_first:g} s"

@@ -80,6 +80,8 @@ class LimitsTable(Struct, frozen=True, forbid_unknown_fields=True):
         retention: how long results live.
         lease: how long a node that is silent is taken to be there.
         heartbeat: between two renewals of the lease.
+        reap: how long another node must stay silent after its lease until its jobs are settled
+            from here; 0 for never, None for as long as the lease.
         backlog: last output of a job, in characters, kept for those who subscribe to it late.
         backlog_messages: the same, in messages.
         restart_first: from the first failed run of a job to its second run.
@@ -104,6 +106,7 @@ class LimitsTable(Struct, frozen=True, forbid_unknown_fields=True):
     retention: Interval = 300.0
     lease: Interval = 15.0
     heartbeat: Interval = 5.0
+    reap: Duration | None = None
     backlog: Size = 64 * 1024
     backlog_messages: Positive = 100
     restart_first: Interval = 1.0

@@ -30,8 +30,28 @@ RELEASED = "released"
 """Finished commands were forgotten."""
 GAVE_BACK = "gave-back"
 """Commands that had not started are back on their list."""
+REAP_MOVED = "reap-moved"
+"""Expired commands of a node that is gone were moved off its list; they have no results yet."""
+REAP_FINISHED = "reap-finished"
+"""Results of a node that is gone are written; its commands are claimed still."""
 
-POINTS = (CLAIMED, ACCEPTED, MARKED, STARTED, ENDED, FINISHED, RELEASED, GAVE_BACK)
+TAKEN_OVER = "taken-over"
+"""Jobs of a node that is gone were taken over; neither their ends are written nor their commands
+back on the list of their group."""
+
+POINTS = (
+    CLAIMED,
+    ACCEPTED,
+    MARKED,
+    STARTED,
+    ENDED,
+    FINISHED,
+    RELEASED,
+    GAVE_BACK,
+    REAP_MOVED,
+    REAP_FINISHED,
+    TAKEN_OVER,
+)
 
 
 class Faults:

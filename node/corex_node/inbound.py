@@ -41,6 +41,7 @@ def read(
     limit: int,
     field: str | None = None,
     was: Stage | None = None,
+    group: str = "",
 ) -> Inbound:
     """Read a payload.
 
@@ -51,8 +52,9 @@ def read(
         limit: largest size in bytes.
         field: of the claimed hash, when it is not that of a fresh claim.
         was: see `Inbound`.
+        group: whose list it is; empty for the node's own.
     """
-    ticket = Ticket(source, number, field or claimed_field(source, number))
+    ticket = Ticket(source, number, field or claimed_field(source, number), group=group)
     payload, size = payload if isinstance(payload, tuple) else (payload, len(payload))
     try:
         if size > len(payload):

@@ -1,13 +1,15 @@
-"""Claims commands off one list of the node and has them admitted.
+"""Claims commands off one list, of the node or of a group, and has them admitted.
 
 * Waits, on the server, until there is a command; not at all while there is no room for one.
-* Claims as many as there is room for, in the same round trip.
+* Claims as many as there is room for: in the same round trip, or, where several lists share the
+  room, in turn with the others and by what room there is after the wait.
 * After an answer that was lost, first finds what may have been claimed.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 import structlog
 
@@ -16,11 +18,12 @@ from corex_node.admission import Admission
 from corex_node.faults import CLAIMED, FAULTS
 from corex_node.inbound import Inbound
 from corex_node.numbers import ClaimNumbers
+from corex_node.places import Place
 from corex_node.reconciler import Reconciler
+from corex_node.refusals import REFUSALS
 from corex_node.room import Room
 from corex_node.store import NodeStore
-from corex_node.ticket import Source
-from corex_shared.errors import StoreError
+from corex_shared.errors import StoreError, StoreRefusedError
 
 _CUT_FACTOR = 8
 """Payloads up to this many times the limit are read whole, to find their ID."""
@@ -35,46 +38,58 @@ _AT_ONCE = 2
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class IntakeParts:
+    """What all intakes of an agent work with.
+
+    Attributes:
+        store: Redis.
+        admission: gets what was claimed.
+        reconciler: brings Redis and the agent to agree after a break.
+        numbers: of the node's claims.
+        payload_limit: largest command, in bytes.
+    """
+
+    store: NodeStore
+    admission: Admission
+    reconciler: Reconciler
+    numbers: ClaimNumbers
+    payload_limit: int
+
+
 class Intake:
     """One list's way in."""
 
     def __init__(
-        self,
-        source: Source,
-        store: NodeStore,
-        admission: Admission,
-        room: Room,
-        numbers: ClaimNumbers,
-        payload_limit: int,
-        reconciler: Reconciler,
+        self, place: Place, room: Room, parts: IntakeParts, turn: asyncio.Lock | None = None
     ) -> None:
         """Connect the parts; `run` does the work.
 
         Args:
-            source: the list.
-            store: Redis.
-            admission: gets what is claimed.
-            room: how much may be claimed.
-            numbers: of the claims.
-            payload_limit: largest payload in bytes.
-            reconciler: brings Redis and the agent to agree after a break.
+            place: the list, and where its commands are once they are claimed.
+            room: bounds what is claimed.
+            parts: that it shares with others.
+            turn: of those who share the room; None for one who has it alone.
         """
-        self._source = source
-        self._store = store
-        self._admission = admission
+        self._place = place
         self._room = room
-        self._numbers = numbers
-        self._payload_limit = payload_limit
-        self._reconciler = reconciler
+        self._turn = turn
+        self._store = parts.store
+        self._admission = parts.admission
+        self._reconciler = parts.reconciler
+        self._numbers = parts.numbers
+        self._payload_limit = parts.payload_limit
         self._rounds = 0
         self._admitting: set[asyncio.Task[None]] = set()
         self._pause = 0.0
+        self._away = False
 
     async def run(self) -> None:
         """Claim and admit; to be cancelled.
 
         Raises:
             LeaseLostError: another agent serves the node.
+            GroupLostError: the node no longer takes part in the group.
         """
         while True:
             try:
@@ -95,12 +110,17 @@ class Intake:
             await asyncio.wait(self._admitting)
         for task in self._admitting:
             if not task.cancelled() and (error := task.exception()) is not None:
-                _log.error("intake.left", source=self._source.name, reason=str(error))
+                _log.error("intake.left", source=self._place.name, reason=str(error))
 
     def _fall_back(self, error: StoreError) -> None:
         """Have the next turn wait, and look for what was claimed without our knowing."""
-        if not self._pause:
-            _log.warning("intake.away", source=self._source.name, reason=str(error))
+        if isinstance(error, StoreRefusedError):  # and would be again, at once
+            REFUSALS.say(error, f"intake {self._place.name}")
+            self._pause = _LONGEST_RETRY
+            return
+        if not self._away:
+            _log.warning("intake.away", source=self._place.name, reason=str(error))
+        self._away = True
         self._pause = min(max(self._pause * 2, _FIRST_RETRY), _LONGEST_RETRY)
 
     async def _recover(self) -> None:
@@ -108,23 +128,36 @@ class Intake:
         await self._await_admissions(0)
         await self._reconciler.compare()
         await self._adopt_unfiled()
-        if self._pause:
-            _log.info("intake.back", source=self._source.name)
+        if self._away:
+            _log.info("intake.back", source=self._place.name)
+        self._away = False
         self._pause = 0.0
 
     async def _claim_once(self) -> None:
         most = await self._wait_for_room()
         if most < 1:
             return
+        if self._turn is None:
+            payloads = await self._claim(most, wait=True)
+        else:
+            async with self._turn:  # so that what room there is, is taken once
+                most = self._room.free()
+                payloads = await self._claim(most, wait=False) if most else None
+            if payloads == [] and self._room.free():
+                await self._store.wait_for_commands(self._place)
+        if payloads is None and most:
+            await asyncio.sleep(_REFUSED_PAUSE)
+        await self._await_admissions(_AT_ONCE - 1)
+
+    async def _claim(self, most: int, *, wait: bool) -> list[bytes | tuple[bytes, int]] | None:
+        """Claim, and have what was claimed admitted; None when this agent may not claim."""
         number = self._numbers.reserve(most)
         cap = self._payload_limit * _CUT_FACTOR
-        payloads = await self._store.claim(self._source, most, number, cap)
-        if payloads is None:
-            await asyncio.sleep(_REFUSED_PAUSE)
-        elif payloads:
+        payloads = await self._store.claim(self._place, most, number, cap, wait=wait)
+        if payloads:
             FAULTS.reach(CLAIMED)
             self._admit([self._read(payload, number + at) for at, payload in enumerate(payloads)])
-        await self._await_admissions(_AT_ONCE - 1)
+        return payloads
 
     def _admit(self, batch: list[Inbound]) -> None:
         """Begin to admit a batch; its jobs have their places, in order, when this returns."""
@@ -137,6 +170,7 @@ class Intake:
         Raises:
             StoreError: one could not be admitted; what is claimed of it will be found.
             LeaseLostError: another agent serves the node.
+            GroupLostError: the node no longer takes part in the group.
         """
         while len(self._admitting) > most:
             await asyncio.wait(self._admitting, return_when=asyncio.FIRST_COMPLETED)
@@ -167,18 +201,27 @@ class Intake:
         """
         self._rounds = self._reconciler.rounds
         await self._await_admissions(0)
-        prefix = self._source.value.encode()
-        found = await self._store.claimed()
-        known = self._admission.known_fields()
+        prefix = self._place.prefix.encode()
+        found = await self._store.claimed(self._place.group)
+        known = self._admission.known_fields(self._place.group)
         unfiled = sorted(
-            int(field[1:])
+            int(field[len(prefix) :])
             for field in found
             if field.startswith(prefix) and field.decode() not in known
         )
         if unfiled:
-            _log.info("intake.adopted", source=self._source.name, count=len(unfiled))
+            _log.info("intake.adopted", source=self._place.name, count=len(unfiled))
             self._admit([self._read(found[prefix + b"%d" % number], number) for number in unfiled])
             await self._await_admissions(0)
 
     def _read(self, payload: bytes | tuple[bytes, int], number: int) -> Inbound:
-        return inbound.read(payload, self._source, number, self._payload_limit)
+        place = self._place
+        return inbound.read(
+            payload,
+            place.source,
+            number,
+            self._payload_limit,
+            place.field(number),
+            None,
+            place.group,
+        )

@@ -299,8 +299,8 @@ class Heartbeat:
                 pause = min(_RETRY, self._every)
                 self._look_at_the_clock()
                 continue
-            except StoreError:
-                _log.exception("heartbeat.refused")
+            except StoreError as error:
+                _log.error("heartbeat.refused", reason=str(error))
                 pause = self._every
                 continue
             if not answer.held:

@@ -27,12 +27,12 @@ from corex_node.finishes import finish_of
 from corex_node.ledger import WINDOW, Ledger, Told
 from corex_node.manager.jobs import Job
 from corex_node.patience import until_available
-from corex_node.records import Emission
+from corex_node.records import Emission, Held
 from corex_node.store import NodeStore
 from corex_node.ticket import LogWindow, Ticket
 from corex_shared import codec
 from corex_shared.errors import StoreError
-from corex_shared.finishing import PRESENT, TAKEN, WRITTEN, Finish
+from corex_shared.finishing import PRESENT, STALE, TAKEN, WRITTEN, Finish
 from corex_shared.models import JobResult, Message
 from corex_shared.states import Flag
 
@@ -80,7 +80,7 @@ class _Batch:
     node_messages: list[bytes] = field(default_factory=list)
     events: list[bytes] = field(default_factory=list)
     finishes: list[Finish] = field(default_factory=list)
-    released: list[str] = field(default_factory=list)
+    released: list[Held] = field(default_factory=list)
     tickets: list[Ticket] = field(default_factory=list)  # of the finishes
 
 
@@ -94,11 +94,12 @@ class Outbox:
         self._limits = limits
         self._backlog = Backlog()
         self._ended: list[_Ended] = []
-        self._release: list[str] = []
+        self._release: list[Held] = []
         self._events: deque[bytes] = deque(maxlen=_EVENTS_WAITING)
         self._again: list[Told] = []
         self._undelivered: set[str] = set()
-        self._fields: set[str] = set()  # of the claimed hash, until they are known to be gone
+        # Of claimed hashes, each with its group, until they are known to be gone.
+        self._fields: set[tuple[str, str]] = set()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -131,7 +132,9 @@ class Outbox:
     def finished(self, job: Job, result: JobResult) -> None:
         """Take the result of a job."""
         FAULTS.reach(ENDED)
-        self.settle(cast("Ticket", job.origin), result)
+        ticket = cast("Ticket", job.origin)
+        if not ticket.disowned:
+            self.settle(ticket, result)
 
     def event(self, kind: str, job: Job, fields: Mapping[str, object]) -> None:
         """Take an event in the life of a job: `{event, time (ms), node, job, command, …}`."""
@@ -151,13 +154,13 @@ class Outbox:
         """Take a result."""
         self._ended.append(_Ended(ticket, result))
         self._undelivered.add(result.id)
-        self._fields.add(ticket.field)
+        self._fields.add((ticket.group, ticket.field))
         self._stir()
 
-    def release(self, fields: list[str]) -> None:
+    def release(self, commands: list[Held]) -> None:
         """Forget claimed commands whose result is written already."""
-        self._release += fields
-        self._fields.update(fields)
+        self._release += commands
+        self._fields.update((held.group, held.field) for held in commands)
         self._stir()
 
     def tell_again(self) -> int:
@@ -174,9 +177,9 @@ class Outbox:
         """Whether a job's result still waits."""
         return job_id in self._undelivered
 
-    def settling(self) -> set[str]:
-        """Fields of the claimed hash that are there only until the outbox has removed them."""
-        return set(self._fields)
+    def settling(self, group: str = "") -> set[str]:
+        """Fields of a claimed hash that are there only until the outbox has removed them."""
+        return {field for of_group, field in self._fields if of_group == group}
 
     @property
     def backlog(self) -> int:
@@ -197,7 +200,7 @@ class Outbox:
             taken = await self._write(batch)
             if taken and self.on_taken is not None:
                 await self.on_taken(taken)
-            self._fields.difference_update(ticket.field for ticket in taken)
+            self._fields.difference_update((ticket.group, ticket.field) for ticket in taken)
             self._relieve()
 
     async def _gather(self) -> None:
@@ -268,11 +271,16 @@ class Outbox:
                 continue
             if answer not in (WRITTEN, PRESENT):
                 _log.error("result.refused", job=end.job_id, answer=answer, state=end.state)
-            else:
+            if answer == STALE and ticket.group:
+                # Whoever took the job over may have died before he gave its command back.
+                self._fields.discard((ticket.group, ticket.field))
+                continue
+            if answer in (WRITTEN, PRESENT):
                 self.ledger.add(ticket, end)
-            self._release.append(ticket.field)
+            claim = ticket.claim(self._node) if ticket.group else ""
+            self._release.append(Held(ticket.group, ticket.field, claim))
         self._prune_later()
-        self._fields.difference_update(batch.released)
+        self._fields.difference_update((held.group, held.field) for held in batch.released)
         return taken
 
     def _prune_later(self) -> None:

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import tenacity
 
-from corex_shared.errors import StoreError
+from corex_node.refusals import REFUSALS
+from corex_shared.errors import StoreError, StoreRefusedError
 
 T = TypeVar("T")
 
@@ -27,7 +28,8 @@ async def until_available(work: Callable[[], Awaitable[T]], told: Told | None = 
 
     Args:
         work: called for each try.
-        told: hears of each try that failed, and of the pause that follows, in seconds.
+        told: hears of each try that failed, and of the pause that follows, in seconds. Without
+            it refusals are logged.
 
     Raises:
         CorexError: whatever `work` raises beside `StoreError`. (A refusal is repeated too: a key of
@@ -39,6 +41,8 @@ async def until_available(work: Callable[[], Awaitable[T]], told: Told | None = 
         pause = attempt.next_action.sleep if attempt.next_action else 0.0
         if told is not None and isinstance(error, StoreError):
             told(error, pause)
+        elif isinstance(error, StoreRefusedError):
+            REFUSALS.say(error, "agent")
 
     async for attempt in tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type(StoreError),

@@ -25,11 +25,13 @@ from corex_node.manager.jobs import Job
 from corex_node.manager.manager import ProcessManager
 from corex_node.outbox import Outbox
 from corex_node.patience import until_available
-from corex_node.records import Acceptance, Refiling
-from corex_node.recovery import settle_left
+from corex_node.places import Place
+from corex_node.records import Acceptance, Held, Refiling
+from corex_node.recovery import read_entries, settle_left
 from corex_node.store import NodeStore
-from corex_node.ticket import Ticket
+from corex_node.ticket import UNFILED, Source, Ticket
 from corex_shared import codec
+from corex_shared.errors import GroupLostError
 
 _WINDOW = 10.0
 """Seconds after a comparison in which forgotten claims come back."""
@@ -44,6 +46,7 @@ class Reconciler:
 
     Attributes:
         rounds: comparisons that were made.
+        groups: tells the places of the groups that the node takes part in now.
         on_settled: hears of jobs that run or wait here and have a result of somebody else.
     """
 
@@ -66,6 +69,7 @@ class Reconciler:
         self._begun = 0
         self._window_ends = 0.0
         self.rounds = 0
+        self.groups: Callable[[], list[Place]] = list
         self.on_settled: Callable[[list[Job]], None] = lambda jobs: None
 
     # -- for those who notice a break -----------------------------------------------------------
@@ -110,33 +114,42 @@ class Reconciler:
 
     async def _compare(self) -> None:
         told = self._outbox.tell_again()
-        found = await self._store.claimed()
-        adopted = await self._adopt_unknown(found)
-        claimed_again = await self._claim_again(found)
+        adopted = claimed_again = 0
+        for place in [self._store.place(Source.COMMANDS), *self.groups()]:
+            try:
+                found = await self._store.claimed(place.group)
+                adopted += await self._adopt_unknown(place, found)
+                claimed_again += await self._claim_again(place, found)
+            except GroupLostError:
+                continue  # what this node had of it is others' now
         if told or adopted or claimed_again:
             _log.info(
                 "node.reconciled", told_again=told, adopted=adopted, claimed_again=claimed_again
             )
 
-    async def _adopt_unknown(self, found: dict[bytes, bytes]) -> int:
+    async def _adopt_unknown(self, place: Place, found: dict[bytes, bytes]) -> int:
         """Settle what is filed and unknown here; what is not filed yet is the intake's."""
-        known = self._admission.known_fields()
-        unknown = {}
-        for field, value in found.items():
-            name = field.decode("utf-8", "replace")
-            is_ours = name in known or name in self._manager.jobs or name in self._outbox.ledger
-            if not is_ours and name[:1] not in ("@", "!"):
-                unknown[field] = value
-        return await settle_left(self._store, self._admission, unknown, self._payload_limit)
+        known = self._admission.known_fields(place.group)
+        unknown = [
+            entry
+            for entry in read_entries(found, place if place.group else None)
+            if entry.field[:1] not in UNFILED
+            and entry.field not in known
+            and entry.field not in self._manager.jobs
+            and entry.field not in self._outbox.ledger
+        ]
+        return await settle_left(
+            self._store, self._admission, unknown, self._payload_limit, place.group
+        )
 
-    async def _claim_again(self, found: dict[bytes, bytes]) -> int:
-        missing = [job for job in self._manager.snapshot() if _is_filed(job, found)]
+    async def _claim_again(self, place: Place, found: dict[bytes, bytes]) -> int:
+        missing = [job for job in self._manager.snapshot() if _is_missing(job, place, found)]
         count = 0
         for at in range(0, len(missing), _BATCH):
-            count += await self._file_again(missing[at : at + _BATCH])
+            count += await self._file_again(place, missing[at : at + _BATCH])
         return count
 
-    async def _file_again(self, jobs: list[Job]) -> int:
+    async def _file_again(self, place: Place, jobs: list[Job]) -> int:
         """Claim jobs again, unless they have a result."""
         acceptances = [
             Acceptance(job.id, _ticket(job).claim(self._manager.node), job.stage) for job in jobs
@@ -150,10 +163,12 @@ class Reconciler:
                 open_jobs.append(job)
             elif answer == _SETTLED:
                 settled.append(job)
-        await self._store.refile([self._refiling(job) for job in open_jobs])
-        ended = [job.id for job in open_jobs if self._manager.jobs.get(job.id) is not job]
+        await self._store.refile(place, [self._refiling(job) for job in open_jobs])
+        ended = [job for job in open_jobs if self._manager.jobs.get(job.id) is not job]
         if ended:  # while they were being claimed again
-            self._outbox.release(ended)
+            self._outbox.release(
+                [Held(place.group, job.id, _ticket(job).claim(self._manager.node)) for job in ended]
+            )
         if settled:
             _log.warning("job.settled_elsewhere", jobs=[job.id for job in settled][:10])
             self.on_settled(settled)
@@ -169,8 +184,10 @@ def _ticket(job: Job) -> Ticket:
     return cast("Ticket", job.origin)
 
 
-def _is_filed(job: Job, found: dict[bytes, bytes]) -> bool:
-    """Whether a job was filed under its ID, and is not there."""
-    if job.local or not job.admitted or _ticket(job).field != job.id:
+def _is_missing(job: Job, place: Place, found: dict[bytes, bytes]) -> bool:
+    """Whether a job was filed at a place under its ID, and is not there."""
+    if job.local or not job.admitted:
         return False
-    return job.id.encode() not in found
+    ticket = _ticket(job)
+    is_filed = ticket.group == place.group and ticket.field == job.id and not ticket.disowned
+    return is_filed and job.id.encode() not in found

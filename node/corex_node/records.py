@@ -16,6 +16,7 @@ class Acceptance(Struct, frozen=True):
     claim: str
     stage: str
     fresh: bool = False
+    group: str = ""
 
 
 class Filing(Struct, frozen=True):
@@ -25,6 +26,7 @@ class Filing(Struct, frozen=True):
     job_id: str
     claim: str
     stage: str
+    group: str = ""
 
 
 class Emission(Struct, frozen=True):
@@ -42,6 +44,7 @@ class Rejection(Struct, frozen=True):
     job_id: str
     claim: str
     entry: bytes
+    group: str = ""
 
 
 class Refiling(Struct, frozen=True):
@@ -51,3 +54,18 @@ class Refiling(Struct, frozen=True):
     claim: str
     stage: str
     payload: bytes
+    group: str = ""
+
+
+class Held(Struct, frozen=True):
+    """A command in a claimed hash: that of a group, or the node's own (an empty name).
+
+    Attributes:
+        group: whose hash.
+        field: in it.
+        claim: that the field must be of; empty for any.
+    """
+
+    group: str
+    field: str
+    claim: str = ""

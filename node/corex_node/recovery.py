@@ -15,6 +15,7 @@ import structlog
 from corex_node import inbound
 from corex_node.admission import Admission
 from corex_node.inbound import Inbound
+from corex_node.places import Place
 from corex_node.process.cgroup import end_cgroups
 from corex_node.process.leftovers import end_leftovers
 from corex_node.store import NodeStore
@@ -25,7 +26,7 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class _Left:
+class Left:
     """One entry of the claimed hash, taken apart."""
 
     field: str
@@ -33,9 +34,10 @@ class _Left:
     number: int
     payload: bytes
     was: Stage
+    node: str = ""
 
 
-def parse_entry(field: bytes, value: bytes) -> _Left | None:
+def parse_entry(field: bytes, value: bytes) -> Left | None:
     """Take an entry apart; None when it is not of a form that an agent writes.
 
     The forms are described in lua/claim.lua (`<prefix><number>` → payload) and lua/stage.lua
@@ -44,60 +46,94 @@ def parse_entry(field: bytes, value: bytes) -> _Left | None:
     try:
         for source in Source:
             if field.startswith(source.value.encode()):
-                return _Left(field.decode(), source, int(field[1:]), value, Stage.CLAIMED)
+                name = field.decode()
+                node, _, number = name[1:].rpartition("/")
+                return Left(name, source, int(number), value, Stage.CLAIMED, node)
         header, _, payload = value.partition(b"\n")
         stage, _, claim = header.decode().partition(" ")
-        number = int(claim.rpartition("/")[2])
-        return _Left(field.decode(), Source.COMMANDS, number, payload, Stage(stage))
+        node, _, number = claim.rpartition("/")
+        return Left(field.decode(), Source.COMMANDS, int(number), payload, Stage(stage), node)
     except ValueError:
         return None
 
 
-async def recover(store: NodeStore, admission: Admission, scope: str, payload_limit: int) -> int:
+async def recover(
+    store: NodeStore,
+    admission: Admission,
+    scope: str,
+    payload_limit: int,
+    place: Place | None = None,
+) -> int:
     """Settle all that is claimed; return how many commands that were.
 
     Nothing is said of a job, or run again, before its processes are gone.
 
+    Args:
+        store: Redis.
+        admission: settles it.
+        scope: of the node's jobs on this machine.
+        payload_limit: largest command, in bytes.
+        place: that of a group, whose hash has commands of other nodes too, and perhaps of this
+            agent itself; None for the node's own hash.
+
     Raises:
         StoreError: Redis cannot be reached; nothing is lost, call again.
         LeaseLostError: another agent serves the node.
+        GroupLostError: the node no longer takes part in the group.
     """
-    found = await store.claimed()
-    await _end_processes(scope, _read(found))
-    return await settle_left(store, admission, found, payload_limit)
+    left = await _left_at(store, admission, place)
+    await _end_processes(scope, left)
+    group = place.group if place is not None else ""
+    return await settle_left(store, admission, left, payload_limit, group)
+
+
+async def _left_at(store: NodeStore, admission: Admission, place: Place | None) -> list[Left]:
+    if place is None:
+        return read_entries(await store.claimed())
+    known = admission.known_fields(place.group)
+    found = read_entries(await store.claimed(place.group), place)
+    return [entry for entry in found if entry.field not in known]
 
 
 async def settle_left(
-    store: NodeStore, admission: Admission, found: dict[bytes, bytes], payload_limit: int
+    store: NodeStore, admission: Admission, left: list[Left], payload_limit: int, group: str
 ) -> int:
-    """Settle entries of the claimed hash whose processes are gone; return how many there were.
+    """Settle entries of a claimed hash whose processes are gone; return how many there were.
 
     Raises:
         StoreError: Redis cannot be reached; nothing is lost, call again.
         LeaseLostError: another agent serves the node.
+        GroupLostError: the node no longer takes part in the group.
     """
-    left = _read(found)
-    batch = [_inbound(entry, payload_limit) for entry in left]
+    batch = [_inbound(entry, payload_limit, group) for entry in left]
     await _number_on(store, [item for item in batch if item.ticket.streams and item.job_id])
     if batch:
         await admission.admit(batch)
     return len(batch)
 
 
-def _read(found: dict[bytes, bytes]) -> list[_Left]:
-    """Take entries apart; in the order of their claims."""
-    left: list[_Left] = []
+def read_entries(found: dict[bytes, bytes], place: Place | None = None) -> list[Left]:
+    """Take entries of a claimed hash apart, in the order of their claims.
+
+    Args:
+        found: the hash.
+        place: that of a group, of whose hash only the node's own entries count; None for the
+            node's own hash.
+    """
+    left: list[Left] = []
     for field, value in found.items():
         entry = parse_entry(field, value)
-        if entry is None:
-            _log.error("recovery.unreadable", field=field.decode("utf-8", "backslashreplace"))
-        else:
+        if entry is not None:
             left.append(entry)
+        elif place is None:
+            _log.error("recovery.unreadable", field=field.decode("utf-8", "backslashreplace"))
+    if place is not None:
+        left = [entry for entry in left if f"{entry.node}/" == place.owner]
     left.sort(key=lambda entry: entry.number)
     return left
 
 
-async def _end_processes(scope: str, left: list[_Left]) -> None:
+async def _end_processes(scope: str, left: list[Left]) -> None:
     """End what processes of jobs that ran are left: few are, since spawners outlive their agent."""
     ran = {entry.field for entry in left if entry.was is not Stage.CLAIMED}
     if not ran:
@@ -116,7 +152,7 @@ async def _number_on(store: NodeStore, streaming: list[Inbound]) -> None:
             item.ticket.seq = seq
 
 
-def _inbound(entry: _Left, payload_limit: int) -> Inbound:
+def _inbound(entry: Left, payload_limit: int, group: str) -> Inbound:
     return inbound.read(
-        entry.payload, entry.source, entry.number, payload_limit, entry.field, entry.was
+        entry.payload, entry.source, entry.number, payload_limit, entry.field, entry.was, group
     )

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-import structlog
+from msgspec import structs
 
-from corex_node.records import Acceptance, Emission, Filing, Refiling, Rejection
+from corex_node.places import Place, group_place, own_place
+from corex_node.records import Acceptance, Emission, Filing, Held, Refiling, Rejection
+from corex_node.refusals import REFUSALS
 from corex_node.ticket import Source
 from corex_shared.connection import (
     Endpoint,
@@ -20,7 +21,12 @@ from corex_shared.connection import (
     load_scripts,
     server_infos,
 )
-from corex_shared.errors import LeaseLostError, StoreRefusedError, StoreUnavailableError
+from corex_shared.errors import (
+    GroupLostError,
+    LeaseLostError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from corex_shared.finishing import INBOX_TTL_MS, Finish, finish_call
 from corex_shared.keys import Keys
 from corex_shared.scripts import Argument, Call, Spread, Step, script
@@ -34,11 +40,9 @@ _CLAIM_BYTES = 4 * 1024 * 1024
 """Bytes after which one claim takes no further payload."""
 _SCAN_COUNT = 500
 _ANOTHERS, _NOBODYS = -1, -2
+"""Answers of scripts that only the holder of the lease may run."""
 _OVERTAKEN = -2
 """Answer of lua/accept.lua."""
-"""Answers of scripts that only the holder of the lease may run."""
-
-_log = structlog.get_logger()
 
 
 class NodeStore:
@@ -55,14 +59,19 @@ class NodeStore:
         self._incarnation = incarnation
         self._client = endpoint.async_command()
         self._block = endpoint.longest_block(BLOCK_SECONDS)
-        self._waiting = {source: endpoint.async_blocking(self._block) for source in Source}
-        self._lists = {
-            Source.COMMANDS: keys.commands(node),
-            Source.CONTROL: keys.control(node),
+        self._endpoint = endpoint
+        self._waiting = {
+            self.place(source): endpoint.async_blocking(self._block) for source in Source
         }
         self._claimed = keys.claimed(node)
         self._presence = keys.presence(node)
         self.on_unheld: Callable[[], object] = lambda: None
+
+    def place(self, source: Source, group: str = "") -> Place:
+        """Describe one of the node's own lists, or that of a group."""
+        if group:
+            return group_place(self._keys, self._node, self._incarnation, group)
+        return own_place(self._keys, self._node, self._incarnation, source)
 
     async def prepare(self) -> None:
         """Reach the server and make the scripts known.
@@ -81,7 +90,7 @@ class NodeStore:
         return await server_infos(self._client)
 
     async def claim(
-        self, source: Source, most: int, number: int, cap: int
+        self, place: Place, most: int, number: int, cap: int, *, wait: bool = True
     ) -> list[bytes | tuple[bytes, int]] | None:
         """Wait until a list is not empty, then claim from it.
 
@@ -89,10 +98,11 @@ class NodeStore:
         is over.
 
         Args:
-            source: the list.
+            place: the list.
             most: commands to claim at most.
             number: of the first claim.
             cap: payloads larger than this are cut.
+            wait: whether to wait at all.
 
         Returns:
             Payloads in order, of a cut one its head and its whole size; None when this agent may
@@ -101,17 +111,28 @@ class NodeStore:
         Raises:
             StoreUnavailableError: payloads may have been claimed; `claimed` finds them.
         """
-        key = self._lists[source]
         claim = script("claim").call(
-            [key, self._claimed, self._presence],
-            [self._incarnation, most, _CLAIM_BYTES, cap, source.value, number],
+            [place.commands, place.claimed, place.lease],
+            [place.holder, most, _CLAIM_BYTES, cap, place.prefix, number],
         )
-        wait: Call = ("BLMOVE", key, key, "LEFT", "LEFT", f"{self._block:g}")
-        answer = (await execute_async(self._waiting[source], [wait, claim]))[1]
+        client = self._waiting[place] if wait else self._client
+        calls = [self._wait_call(place), claim] if wait else [claim]
+        answer = (await execute_async(client, calls))[-1]
         if answer is None:
-            self.on_unheld()
+            if not place.group:
+                self.on_unheld()
             return None
         return [tuple(item) if isinstance(item, list) else item for item in answer]
+
+    async def wait_for_commands(self, place: Place) -> None:
+        """Return when a list is not empty, or after some time.
+
+        Raises:
+            StoreUnavailableError: Redis cannot be reached.
+        """
+        if place not in self._waiting:
+            self._waiting[place] = self._endpoint.async_blocking(self._block)
+        await execute_async(self._waiting[place], [self._wait_call(place)])
 
     async def admit(
         self, acceptances: Sequence[Acceptance], filings: Sequence[Filing]
@@ -119,32 +140,37 @@ class NodeStore:
         """Accept jobs and file their commands, in one round trip.
 
         Returns:
-            For each acceptance 1 (accepted), 2 (had a result already) or 0 (the ID is another's).
+            For each acceptance 1 (accepted), 2 (had a result already), 0 (the ID is another's), -1
+            (it is on its way back to its list) or -2 (of a group: another node has taken it over).
 
         Raises:
             LeaseLostError: another agent serves the node now.
+            GroupLostError: what was claimed of the group is others' now.
         """
-        calls: list[Step] = []
+        filed = self._file(filings)
+        calls: list[Step] = [*filed.values()]
         if acceptances:
-            calls.append(self._accept(acceptances))
-        if filings:
-            calls.append(self._file(filings))
+            calls.insert(0, self._accept(acceptances))
         if not calls:
             return []
         replies = await execute_async(self._client, calls)
-        if filings:
-            self._check_lease(replies[-1])
+        for group, reply in zip(reversed(filed), reversed(replies), strict=False):
+            self._check_lease(reply, group)
         answers: list[int] = replies[0] if acceptances else []
-        if _OVERTAKEN not in answers:
+        own = [not job.group for job in acceptances]
+        if not any(mine and seen == _OVERTAKEN for mine, seen in zip(own, answers, strict=False)):
             return answers
-        if not filings:
+        if "" not in filed:
             raise LeaseLostError("another agent has taken over what was claimed")
         # The lease is ours: it is a predecessor's that a forgetful server has brought back.
-        known = [msgspec.structs.replace(job, fresh=False) for job in acceptances]
+        known = [job if job.group else structs.replace(job, fresh=False) for job in acceptances]
         return await self.admit(known, filings)
 
-    async def mark(self, filings: Sequence[Filing]) -> None:
+    async def mark(self, filings: Sequence[Filing]) -> set[str]:
         """Write the stage of jobs that were filed before, for recovery and for clients.
+
+        Returns:
+            The groups of which nothing was written, because it is others' now.
 
         Raises:
             LeaseLostError: another agent serves the node now.
@@ -152,23 +178,27 @@ class NodeStore:
         states = [self._keys.state(filing.job_id) for filing in filings]
         stages: list[Argument] = [filing.stage for filing in filings]
         seen = Spread(script("mark"), [self._incarnation], states, stages, 1, 1)
-        replies = await execute_async(self._client, [self._file(filings), seen])
-        self._check_lease(replies[0])
+        filed = self._file(filings)
+        replies = await execute_async(self._client, [*filed.values(), seen])
+        answers = dict(zip(filed, replies, strict=False))
+        self._check_lease(answers.get("", 0))
+        return {group for group, answer in answers.items() if answer < 0}
 
-    async def refile(self, refilings: Sequence[Refiling]) -> None:
+    async def refile(self, place: Place, refilings: Sequence[Refiling]) -> None:
         """File commands again that the server has forgotten; those that are there are left alone.
 
         Raises:
             LeaseLostError: another agent serves the node now.
+            GroupLostError: what was claimed of the group is others' now.
         """
         if not refilings:
             return
-        arguments: list[Argument] = [self._incarnation]
+        arguments: list[Argument] = [place.holder]
         for refiling in refilings:
             header = f"{refiling.stage} {refiling.claim}\n".encode()
             arguments += (refiling.job_id, header + refiling.payload)
-        call = script("refile").call([self._claimed, self._presence], arguments)
-        self._check_lease((await execute_async(self._client, [call]))[0])
+        call = script("refile").call([place.claimed, place.lease], arguments)
+        self._check_lease((await execute_async(self._client, [call]))[0], place.group)
 
     def _accept(self, acceptances: Sequence[Acceptance]) -> Spread:
         keys: list[str] = []
@@ -179,11 +209,29 @@ class NodeStore:
             arguments += (job.claim, job.stage, int(job.fresh))
         return Spread(script("accept"), [self._incarnation, self._node], keys, arguments, 2, 3)
 
-    def _file(self, filings: Sequence[Filing]) -> Call:
-        arguments: list[Argument] = [self._incarnation]
+    def _file(self, filings: Sequence[Filing]) -> dict[str, Call]:
+        """Make the calls that file commands, one for each place: group → call."""
+        arguments: dict[str, list[Argument]] = {}
         for filing in filings:
-            arguments += (filing.field, filing.job_id, f"{filing.stage} {filing.claim}")
-        return script("stage").call([self._claimed, self._presence], arguments)
+            arguments.setdefault(filing.group, []).extend(
+                (filing.field, filing.job_id, f"{filing.stage} {filing.claim}")
+            )
+        return {
+            group: script("stage").call([place.claimed, place.lease], [place.holder, *given])
+            for group, given in arguments.items()
+            for place in [self.place(Source.COMMANDS, group)]
+        }
+
+    def _releases(self, released: Sequence[Held]) -> list[Call]:
+        """Make the calls that forget claimed commands, one for each place."""
+        arguments: dict[str, list[Argument]] = {}
+        for held in released:
+            arguments.setdefault(held.group, []).extend((held.field, held.claim))
+        return [
+            script("release").call([place.claimed, place.lease], [place.holder, "", *given])
+            for group, given in arguments.items()
+            for place in [self.place(Source.COMMANDS, group)]
+        ]
 
     async def settle(
         self,
@@ -191,7 +239,7 @@ class NodeStore:
         node_messages: Sequence[bytes],
         events: Sequence[bytes],
         finishes: Sequence[Finish],
-        released: Sequence[str],
+        released: Sequence[Held],
         retention_ms: int,
     ) -> list[int]:
         """Write output and results, and forget the finished commands.
@@ -203,7 +251,7 @@ class NodeStore:
             node_messages: encoded messages for the node's log channel.
             events: encoded events for the fleet's channel.
             finishes: ended jobs; their earlier messages are in `emissions` or were written.
-            released: fields of the claimed hash that are done with.
+            released: claimed commands that are done with.
             retention_ms: how long results live.
 
         Returns:
@@ -223,12 +271,7 @@ class NodeStore:
             ends.append(
                 finish_call(self._keys, self._node, self._incarnation, retention_ms, finishes)
             )
-        if released:
-            ends.append(
-                script("release").call(
-                    [self._claimed, self._presence], [self._incarnation, *released]
-                )
-            )
+        ends += self._releases(released)
         if emissions and finishes:
             # No last message may be written before those that come before it, even if only
             # one of two scripts is known to the server.
@@ -248,7 +291,7 @@ class NodeStore:
         replies = await execute_async(self._client, calls, keep_refusals=True) if calls else []
         for reply in replies:
             if isinstance(reply, StoreRefusedError):
-                _log.error("store.refused", reason=str(reply))
+                REFUSALS.say(reply, "outbox")
         return replies
 
     def _emit(self, emission: Emission) -> Call:
@@ -263,11 +306,28 @@ class NodeStore:
 
     async def reject(self, rejections: Sequence[Rejection], kept: int) -> None:
         """Move claimed payloads to the rejected list, which holds `kept` entries at most."""
+        own = [rejection for rejection in rejections if not rejection.group]
+        others = [rejection for rejection in rejections if rejection.group]
+        calls: list[Call] = []
+        if own:
+            calls.append(self._reject(own, kept, [self._claimed]))
+        if others:
+            calls.append(self._reject(others, kept, []))
+        await execute_async(self._client, calls)
+        if others:  # they are in the list, whatever happens now
+            released = [
+                Held(rejection.group, field, rejection.claim)
+                for rejection in others
+                for field in (rejection.field, rejection.job_id)
+                if field
+            ]
+            await execute_async(self._client, self._releases(released))
+
+    def _reject(self, rejections: Sequence[Rejection], kept: int, claimed: list[str]) -> Call:
         arguments: list[Argument] = [kept, REJECTED_TTL_MS]
         for rejection in rejections:
             arguments += (rejection.field, rejection.job_id, rejection.claim, rejection.entry)
-        call = script("reject").call([self._keys.rejected(self._node), self._claimed], arguments)
-        await execute_async(self._client, [call])
+        return script("reject").call([self._keys.rejected(self._node), *claimed], arguments)
 
     async def tell_inbox(self, client: str, entries: Sequence[bytes]) -> None:
         """Tell a client of results that no result key holds."""
@@ -283,16 +343,23 @@ class NodeStore:
         forgets = Spread(script("forget"), [self._incarnation], states, (), 1)
         await execute_async(self._client, [forgets])
 
-    async def give_back(self, source: Source, fields: Sequence[str]) -> None:
+    async def give_back(self, place: Place, held: Sequence[Held]) -> None:
         """Put claimed commands back at the left of their list, in the order given.
+
+        Args:
+            place: where all of them are.
+            held: the commands.
 
         Raises:
             LeaseLostError: another agent serves the node now; the commands are its.
+            GroupLostError: the commands are others'.
         """
-        call = script("giveback").call(
-            [self._lists[source], self._claimed, self._presence], [self._incarnation, *fields]
-        )
-        self._check_lease((await execute_async(self._client, [call]))[0])
+        arguments: list[Argument] = [place.holder, ""]
+        for command in held:
+            arguments += (command.field, command.claim)
+        keys = [place.commands, place.claimed, place.lease]
+        call = script("giveback").call(keys, arguments)
+        self._check_lease((await execute_async(self._client, [call]))[0], place.group)
 
     async def last_entries(self, job_ids: Sequence[str]) -> list[int]:
         """Tell how many messages each job's log has had, for those who number on.
@@ -306,12 +373,13 @@ class NodeStore:
         replies = await execute_async(self._client, calls, keep_refusals=True)
         return [_next_seq(reply) for reply in replies]
 
-    async def claimed(self) -> dict[bytes, bytes]:
-        """Read the whole claimed hash, in steps."""
+    async def claimed(self, group: str = "") -> dict[bytes, bytes]:
+        """Read the whole claimed hash, the node's own or that of a group, in steps."""
+        claimed = self.place(Source.COMMANDS, group).claimed
         found: dict[bytes, bytes] = {}
         cursor = b"0"
         while True:
-            call: Call = ("HSCAN", self._claimed, cursor, "COUNT", _SCAN_COUNT)
+            call: Call = ("HSCAN", claimed, cursor, "COUNT", _SCAN_COUNT)
             cursor, pairs = _scanned((await execute_async(self._client, [call]))[0])
             found.update(pairs)
             if cursor in (b"0", 0):
@@ -329,13 +397,20 @@ class NodeStore:
         for client in (self._client, *self._waiting.values()):
             await client.aclose()
 
-    def _check_lease(self, answer: int) -> None:
+    def _wait_call(self, place: Place) -> Call:
+        key = place.commands
+        return ("BLMOVE", key, key, "LEFT", "LEFT", f"{self._block:g}")
+
+    def _check_lease(self, answer: int, group: str = "") -> None:
         """Go by what a script says that only the holder of the lease may run.
 
         Raises:
             LeaseLostError: another agent has the lease.
+            GroupLostError: the group, whose lease it is, goes on without this agent.
             StoreUnavailableError: nobody has; the heartbeat will take it again.
         """
+        if answer < 0 and group:
+            raise GroupLostError(f"group {group}: what this node had claimed is others' now")
         if answer == _ANOTHERS:
             raise LeaseLostError("another agent serves the node")
         if answer == _NOBODYS:

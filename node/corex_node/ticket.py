@@ -18,6 +18,10 @@ class Source(Enum):
     CONTROL = "!"
 
 
+UNFILED = tuple(source.value for source in Source)
+"""With what the field of a command begins that is not filed under its job ID; no ID does."""
+
+
 @dataclass(slots=True)
 class LogWindow:
     """How much of a job's log stream is kept: it is bounded in bytes, which Redis cannot count.
@@ -57,6 +61,8 @@ class Ticket(Struct):
         seq: of the next message.
         inbound: what came, of a job that is unaccepted.
         unaccepted: name of the claim, when the job is accepted only as its result is written.
+        group: whose list it was; empty for the node's own.
+        disowned: the job is no longer this node's: no result of it is written.
     """
 
     source: Source
@@ -70,6 +76,8 @@ class Ticket(Struct):
     unaccepted: str = ""
     inbound: object = None
     window: LogWindow | None = None
+    group: str = ""
+    disowned: bool = False
 
     def take_seq(self) -> int:
         """Number the next message."""
@@ -82,6 +90,12 @@ class Ticket(Struct):
         return f"{node}/{self.number}"
 
 
-def claimed_field(source: Source, number: int) -> str:
-    """Field of the claimed hash where lua/claim.lua puts a payload."""
-    return f"{source.value}{number}"
+def claimed_field(source: Source, number: int | str, owner: str = "") -> str:
+    """Field of the claimed hash where lua/claim.lua puts a payload.
+
+    Args:
+        source: kind of the list.
+        number: of the claim.
+        owner: in the hash of a group `<node>/`.
+    """
+    return f"{source.value}{owner}{number}"

@@ -14,7 +14,8 @@
     │       └── CredentialsError       it does not let this user in
     ├── LeaseError                     the right to act for a node
     │   ├── LeaseHeldError             another agent serves the node
-    │   └── LeaseLostError             this agent no longer does
+    │   ├── LeaseLostError             this agent no longer does
+    │   └── GroupLostError             this agent no longer takes part in a group
     ├── WaitTimeout                    a bounded wait ended; says what it waited for
     ├── TransferError                  a file that could not be copied (corex.transfer)
     ├── JobFailed                      a result that is not SUCCESS, raised by `check`
@@ -126,6 +127,10 @@ class LeaseHeldError(LeaseError):
 
 class LeaseLostError(LeaseError):
     """This agent no longer serves the node."""
+
+
+class GroupLostError(LeaseError):
+    """This agent no longer takes part in a group: its claims there are others' now."""
 
 
 class WaitTimeout(CorexError, TimeoutError):

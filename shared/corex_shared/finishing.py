@@ -33,7 +33,7 @@ class Finish(Struct, frozen=True):
         to_node_log: whether the node's log channel does.
         reply_to: client whose inbox hears of it, None for nobody.
         hint: what the inbox hears.
-        unaccepted: name of the claim, if the job was not accepted before.
+        unaccepted: name of the claim, if the writer has not accepted the job.
     """
 
     job_id: str

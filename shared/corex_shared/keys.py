@@ -10,6 +10,7 @@ key                           type          lives                         writte
 `{node:<id>}:control`         list          until taken                   anyone → node
 `{node:<id>}:claimed`         hash          until finished                node → node, reaper
 `{node:<id>}:presence`        hash          lease TTL, renewed            node → anyone
+`{node:<id>}:reaper`          string        TTL                           reaper → reapers
 `{node:<id>}:rejected`        list, capped  a week after the last         node → operators
 `{node:<id>}:logger:<queue>`  list, capped  TTL, renewed by reading       node → subscriber
 `{node:<id>}:logged:<queue>`  string        TTL, renewed by each write    node → node
@@ -72,6 +73,10 @@ class Keys:
     def presence(self, node: str) -> str:
         """Hash with a TTL: heartbeat and lease of a node."""
         return f"{self.namespace}:{{node:{node}}}:presence"
+
+    def reaper(self, node: str) -> str:
+        """Who settles, or has settled, the jobs of a node that is gone (see lua/reap_note.lua)."""
+        return f"{self.namespace}:{{node:{node}}}:reaper"
 
     def rejected(self, node: str) -> str:
         """Capped list of payloads that a node could not take, newest first, each as JSON."""

@@ -1,8 +1,12 @@
-"""The Lua scripts, by name; each file in `lua/` documents its keys, arguments and answer."""
+"""The Lua scripts, by name; each file in `lua/` documents its keys, arguments and answer.
+
+A line `-- include NAME` stands for the text of `lua/parts/NAME.lua`: functions of several scripts.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -102,8 +106,16 @@ def whole(step: Step) -> Call:
     return step.call() if isinstance(step, Spread) else step
 
 
+_INCLUDE = re.compile(rb"^-- include (\w+)$", re.MULTILINE)
+
+
 def _read(name: str) -> Script:
-    text = files("corex_shared").joinpath("lua", f"{name}.lua").read_bytes()
+    folder = files("corex_shared").joinpath("lua")
+
+    def part(line: re.Match[bytes]) -> bytes:
+        return folder.joinpath("parts", f"{line[1].decode()}.lua").read_bytes()
+
+    text = _INCLUDE.sub(part, folder.joinpath(f"{name}.lua").read_bytes())
     # Redis names scripts by SHA-1; nothing here depends on its strength.
     return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest())
 

@@ -97,9 +97,9 @@ class Authority:
         )
 
 
-def tls_url(port: int, host: str = "127.0.0.1", login: str = "", **files: object) -> str:
+def tls_url(port: int, host: str = "127.0.0.1", login: str = "", **files: str) -> str:
     """Write the URL of a server that speaks TLS; `files` are its query, without `ssl_`."""
-    query = urlencode({f"ssl_{name}": str(value) for name, value in files.items()})
+    query = urlencode({f"ssl_{name}": value for name, value in files.items()})
     return f"rediss://{login}{host}:{port}/0" + (f"?{query}" if query else "")
 
 

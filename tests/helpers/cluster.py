@@ -70,7 +70,7 @@ class Cluster:
 
     def ask(self, server: EmbeddedRedis, *words: Any) -> Any:
         """Say something to one server."""
-        with redis.Redis(host=HOST, port=server.port, socket_timeout=5) as client:
+        with redis.Redis(host=HOST, port=server.port, socket_timeout=5, protocol=2) as client:
             # As two words, so that the library leaves the answer as it is.
             return client.pipeline(transaction=False).execute_command(*words).execute()[0]
 
@@ -107,7 +107,9 @@ class Cluster:
         ports = {int(port) for _, port, _ in self.ask(server, "ROLE")[2]}
         return next(other for other in self.servers if other.port in ports)
 
-    def move(self, slot: int, to: EmbeddedRedis, meanwhile: Callable[[], object]) -> None:
+    def move(
+        self, slot: int, to: EmbeddedRedis, meanwhile: Callable[[], object] = lambda: None
+    ) -> None:
         """Move a slot with its keys to another master, as `redis-cli --cluster reshard` does.
 
         Args:
@@ -121,9 +123,24 @@ class Cluster:
         meanwhile()
         while keys := self.ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 100):
             self.ask(source, "MIGRATE", HOST, to.port, "", 0, 5000, "KEYS", *keys)
-        for server in (to, source, *self.servers):
-            if self.ask(server, "ROLE")[0] == b"master":
-                self.ask(server, "CLUSTER", "SETSLOT", slot, "NODE", self.name(to))
+        for server in (to, source):
+            self.ask(server, "CLUSTER", "SETSLOT", slot, "NODE", self.name(to))
+
+    def masters(self) -> list[EmbeddedRedis]:
+        """The servers that are masters and have slots, as a running one sees it."""
+        ranges = self.ask(self.alive()[0], "CLUSTER", "SLOTS")
+        ports = {int(master[1]) for _, _, master, *_ in ranges}
+        return [server for server in self.servers if server.port in ports]
+
+    def is_whole(self) -> bool:
+        """Whether all is as it was at the beginning, whoever is master now."""
+        if not self.is_sound():
+            return False
+        masters = self.masters()
+        roles = [self.ask(server, "ROLE") for server in masters]
+        return len(masters) == MASTERS and all(
+            role[0] == b"master" and len(role[2]) == 1 for role in roles
+        )
 
     def is_sound(self) -> bool:
         """Whether every running server serves all slots."""

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
-import redis
-
+from corex_shared.connection import Endpoint, execute
 from corex_shared.keys import Keys
+from corex_shared.scripts import Call
 from tests.helpers.eventually import eventually
 
 COREX = Path(sys.executable).with_name("corex")
@@ -90,14 +91,15 @@ class NodeProcess:
 
     def wait_present(self, seconds: float = START_SECONDS) -> None:
         """Wait until this process has the lease of its node."""
-        key = Keys(self.namespace).presence(self.id)
-        with redis.Redis.from_url(self.url) as client:
+        look: Call = ("HGET", Keys(self.namespace).presence(self.id), "pid")
+        client = Endpoint(self.url).command()
 
-            def present() -> bool:
-                code = self.process.poll()
-                assert code is None, f"node {self.id} ended with {code}:\n{self.log_tail()}"
-                return bool(client.hget(key, "pid") == str(self.process.pid).encode())
+        def present() -> bool:
+            code = self.process.poll()
+            assert code is None, f"node {self.id} ended with {code}:\n{self.log_tail()}"
+            return bool(execute(client, [look]) == [str(self.process.pid).encode()])
 
+        with closing(client):
             eventually(present, f"presence of node {self.id}", seconds=seconds)
 
     def stop(self, seconds: float = STOP_SECONDS) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import redis
 
+from corex_node.process.embedded import find_server
 from tests.helpers.eventually import eventually
 
 _STOP_SECONDS = 10.0
@@ -28,7 +29,7 @@ class Server:
         self,
         folder: Path,
         *options: str,
-        program: str = "redis-server",
+        program: str | None = None,
         config: Path | None = None,
         login: str = "",
         certificates: Sequence[str] = (),
@@ -38,14 +39,14 @@ class Server:
         Args:
             folder: for its data and log; made if it is not there.
             options: as on the command line.
-            program: that is started.
+            program: that is started; the one that `corex dev` would take when None.
             config: file of settings, which the options override.
             login: `user:password@` of somebody who may do everything.
             certificates: options of TLS; with them it has a port for it.
         """
         folder.mkdir(exist_ok=True)
         self._folder = folder
-        self._command = [program, *([str(config)] if config else [])]
+        self._command = [program or find_server(), *([str(config)] if config else [])]
         self._options = [*options, *certificates]
         self._login = login
         self._has_tls = bool(certificates)
@@ -117,6 +118,14 @@ class Server:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(_STOP_SECONDS)
+
+
+def speaks_tls(program: str) -> bool:
+    """Whether a server program was built with TLS: one that was knows this option."""
+    done = subprocess.run(
+        [program, "--port", "0", "--tls-cluster", "perhaps"], capture_output=True, check=False
+    )
+    return b"yes" in done.stdout + done.stderr
 
 
 def bundled_server() -> str:

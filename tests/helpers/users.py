@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 import shlex
+from collections.abc import Collection
 from pathlib import Path
 
 import redis
@@ -44,14 +45,24 @@ class Users:
         assert found is not None
         self.version = found.group()
 
-    def add(self, role: str, name: str, *options: str) -> str:
-        """Make a user; return its `user:password@` for a URL."""
+    def add(self, role: str, name: str, *options: str, without: Collection[str] = ()) -> str:
+        """Make a user, or make it anew; return its `user:password@` for a URL.
+
+        Args:
+            role: as `acl.py` knows it.
+            name: of the user, and of the node.
+            options: more of the script's.
+            without: rules that are left out, such as `+rpush`.
+        """
         line = user_line(
             role,
             name,
             *("--namespace", self._namespace, "--server", self.version, "--setuser", *options),
             secret_file=self._file,
         )
+        for rule in without:
+            line, count = re.subn(rf"(?<=[ (]){re.escape(rule)}(?=[ )]|$)", "", line)
+            assert count, f"no rule {rule} in: {line}"
         answer = self._admin.execute_command(*shlex.split(line))  # type: ignore[no-untyped-call]
         assert answer in (b"OK", True)
         return f"{name}:{SECRET}@"

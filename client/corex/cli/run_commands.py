@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, Literal
 
 import typer
 
 from corex.cli.session import client_of
 from corex_shared.models import Command
+
+
+class Scope(StrEnum):
+    """Whose a queue is."""
+
+    node = "node"
+    fleet = "fleet"
+
 
 Target = Annotated[
     str,
@@ -29,6 +38,12 @@ Stdin = Annotated[
 Queue = Annotated[
     str | None,
     typer.Option("--queue", metavar="Q", help="Run one at a time with others of this queue."),
+]
+QueueScope = Annotated[
+    Scope | None,
+    typer.Option(
+        "--queue-scope", help="Whose queue it is: each node's, or one for the whole fleet."
+    ),
 ]
 MaxTime = Annotated[
     float | None,
@@ -71,6 +86,7 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     env: Env = None,
     stdin: Stdin = False,
     queue: Queue = None,
+    queue_scope: QueueScope = None,
     max_time: MaxTime = None,
     grace: Grace = None,
     tag: Tags = None,
@@ -91,6 +107,7 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         "core.system",
         arguments,
         queue=queue,
+        queue_scope=_scope(queue, queue_scope),
         max_time=max_time,
         grace=grace,
         tags=tag or None,
@@ -111,6 +128,7 @@ def sh(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     env: Env = None,
     stdin: Stdin = False,
     queue: Queue = None,
+    queue_scope: QueueScope = None,
     max_time: MaxTime = None,
     grace: Grace = None,
     tag: Tags = None,
@@ -132,11 +150,20 @@ def sh(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         "bash",
         arguments,
         queue=queue,
+        queue_scope=_scope(queue, queue_scope),
         max_time=max_time,
         grace=grace,
         tags=tag or None,
     )
     _launch(context, target, made, detach=detach, timeout=timeout, as_json=as_json)
+
+
+def _scope(queue: str | None, scope: Scope | None) -> Literal["node", "fleet"] | None:
+    if scope is not None and queue is None:
+        raise typer.BadParameter("it needs a --queue", param_hint="'--queue-scope'")
+    if scope is None:
+        return None
+    return "fleet" if scope is Scope.fleet else "node"
 
 
 def _launch(

@@ -52,6 +52,7 @@ class _Managed(redis.sentinel.SentinelManagedConnection):
             return  # it may not be asked
         if role[0] not in (b"master", "master"):
             self.disconnect()  # type: ignore[no-untyped-call]
+            _ask_another_first(self.connection_pool.sentinel_manager)
             raise LostError(_NO_MASTER)
 
     def read_response(self, *form: Any, **options: Any) -> Any:
@@ -86,6 +87,7 @@ class _AsyncManaged(Noticing, Packing, redis.asyncio.sentinel.SentinelManagedCon
             return
         if role[0] not in (b"master", "master"):
             await self.disconnect()
+            _ask_another_first(self.connection_pool.sentinel_manager)
             raise LostError(_NO_MASTER)
 
     async def read_response(self, *form: Any, **options: Any) -> Any:
@@ -95,6 +97,11 @@ class _AsyncManaged(Noticing, Packing, redis.asyncio.sentinel.SentinelManagedCon
 
 class _AsyncManagedSSL(Explaining, _AsyncManaged, AsyncSSLConnection):
     """With TLS."""
+
+
+def _ask_another_first(manager: Any) -> None:
+    """Have a Sentinel that was wrong asked last from now on."""
+    manager.sentinels = [*manager.sentinels[1:], manager.sentinels[0]]
 
 
 class _Pool(redis.sentinel.SentinelConnectionPool):

@@ -1,28 +1,31 @@
--- Claim commands: move payloads from the left of a list into the node's claimed hash.
+-- Claim commands: move payloads from the left of a list into the claimed hash beside it.
 --
--- KEYS[1]  list of commands
--- KEYS[2]  claimed hash of the node
--- KEYS[3]  presence hash of the node
--- ARGV[1]  incarnation that asks
+-- KEYS[1]  list of commands, of a node or a group
+-- KEYS[2]  claimed hash of the same
+-- KEYS[3]  its lease: presence hash of the node, or leases of the group
+-- ARGV[1]  who asks: incarnation, or member of the group
 -- ARGV[2]  how many at most
 -- ARGV[3]  bytes after which no further payload is taken
 -- ARGV[4]  size in bytes above which only the head of a payload is kept
--- ARGV[5]  prefix of the fields ('@' commands, '!' control)
+-- ARGV[5]  prefix of the fields ('@' commands, '!' control, '@<node>/' of a group)
 -- ARGV[6]  number of the first field; the others count on from it
 --
--- Returns the payloads in order, of a cut one its head and its whole size; a false in their place when the node is quiet or the lease is
--- not this incarnation's. The i-th payload stays in field <prefix><number + i - 1> of the hash,
--- as it is, until lua/stage.lua files it under its job ID.
+-- Returns the payloads in order, of a cut one its head and its whole size; a false in their place
+-- when the node is quiet or the lease is not the asker's. The i-th payload stays in field
+-- <prefix><number + i - 1> of the hash, as it is, until lua/stage.lua files it under its job ID.
+-- A member of a group gets no more than its share, so that the others are not idle.
 --
 -- Atomic because a payload must never be outside Redis and remembered nowhere.
-local lease = redis.call('HMGET', KEYS[3], 'incarnation', 'quiet')
-if lease[1] ~= ARGV[1] or lease[2] == '1' then
+-- include lease
+local among = sharers(KEYS[3], ARGV[1])
+if not among then
   return false
 end
 redis.call('HLEN', KEYS[2])  -- fails, before anything is taken, if it is no hash
 
 local most, budget, cap = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local number, taken = tonumber(ARGV[6]), {}
+most = math.min(most, math.ceil(redis.call('LLEN', KEYS[1]) / among))
 -- In steps, so that no more is looked at than about what is taken; and so that `unpack` never
 -- gets more than it can hold.
 while #taken < most and budget > 0 do

@@ -10,7 +10,8 @@
 -- is neither written nor published again, and a reader finds what it missed by XRANGE. A log that
 -- somebody else wrote to, or that is no stream, costs the log only: the message is published.
 --
--- Returns the number published.
+-- Returns the number published; or, when all is in the log, the error of a channel that the user
+-- may not publish on.
 --
 -- Atomic because a late subscriber must find in the log whatever it did not hear.
 local function is_there(id, payload)
@@ -18,14 +19,15 @@ local function is_there(id, payload)
   return not found.err and found[1] and found[1][2][2] == payload
 end
 
-local published = 0
+local published, refused = 0, nil
 for i = 4, #ARGV, 2 do
   local id, payload = string.format('%.0f-0', ARGV[i] + 1), ARGV[i + 1]
   local added = redis.pcall('XADD', KEYS[1], 'MINID', '~', ARGV[2], id, 'm', payload)
   if type(added) ~= 'table' or not is_there(id, payload) then
-    redis.call('PUBLISH', ARGV[1], payload)
+    local heard = redis.pcall('PUBLISH', ARGV[1], payload)
+    refused = type(heard) == 'table' and heard or refused
     published = published + 1
   end
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return published
+return refused or published

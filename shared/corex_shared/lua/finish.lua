@@ -11,11 +11,13 @@
 -- ARGV[6]  node
 -- ARGV[7…] eight for each job: result, its state, what the inbox hears, last message, its seq,
 --          channel of the job ('' if it streams nothing), 1 if the node's log gets the message,
---          claim if the job was not accepted before (lua/accept.lua), else ''
+--          claim if the writer has not accepted the job (lua/accept.lua): whoever holds it
+--          under that claim holds it no more; else ''
 --
 -- Returns for each job: 1 written, 0 there is a result or was one, -1 another incarnation holds
---         the job, -2 one of its keys is of another type: somebody else wrote it, -3 the ID
---         belongs to another command.
+--         the job (or is to get it: lua/takeover.lua), -2 one of its keys is of another type:
+--         somebody else wrote it, -3 the ID belongs to another command.
+-- A job whose stage is `finished` had a result, even if a client has removed it.
 --
 -- Atomic because no second result may replace or follow the first.
 local time = redis.call('TIME')
@@ -24,10 +26,11 @@ local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 local inboxes = {}
 
 local function obstacle(state, result, claim)
-  local seen = redis.call('HMGET', state, 'claim', 'holder', 'stage')
-  -- A result that was taken off its list is not written again.
+  local seen = redis.call('HMGET', state, 'claim', 'holder', 'stage', 'gone:' .. claim)
   local done = redis.call('EXISTS', result) == 1 or seen[3] == 'finished'
-  if claim ~= '' and seen[1] ~= claim and (seen[1] or done) then
+  if claim ~= '' and seen[4] then
+    return -1
+  elseif claim ~= '' and seen[1] ~= claim and (seen[1] or done) then
     return -3
   elseif claim == '' and seen[2] and seen[2] ~= ARGV[1] then
     return -1
@@ -47,7 +50,7 @@ local function finish(state, result, log, inbox, at)
     redis.call('HSET', state, 'stage', 'finished', 'state', ARGV[at + 1], 'finished', now)
   else
     redis.call('HSET', state, 'stage', 'finished', 'state', ARGV[at + 1], 'finished', now,
-               'node', ARGV[6], 'claim', claim)
+               'node', ARGV[6], 'claim', claim, 'holder', ARGV[1])
   end
   redis.call('PEXPIRE', state, ARGV[2])
   -- The result is written; whatever somebody did to the other keys costs those only.
@@ -57,12 +60,12 @@ local function finish(state, result, log, inbox, at)
     inboxes[inbox] = true
   end
   if ARGV[at + 6] == '1' then
-    redis.call('PUBLISH', ARGV[3], message)
+    redis.pcall('PUBLISH', ARGV[3], message)
   end
   if channel ~= '' then
     redis.pcall('XADD', log, string.format('%.0f-0', ARGV[at + 4] + 1), 'm', message)
     redis.call('PEXPIRE', log, ARGV[2])
-    redis.call('PUBLISH', channel, message)
+    redis.pcall('PUBLISH', channel, message)
   end
   return 1
 end

@@ -1,7 +1,8 @@
 -- Move claimed payloads that cannot be taken to the node's rejected list.
 --
 -- KEYS[1]  rejected list of the node
--- KEYS[2]  claimed hash of the node
+-- KEYS[2]  claimed hash of the node; none for payloads that a group has, which one script cannot
+--          reach: these are only noted here, each once, and released in a step of their own
 -- ARGV[1]  entries kept
 -- ARGV[2]  ms after which an untouched list goes
 -- ARGV[3…] four for each payload: its field when it was claimed, the job ID under which it may
@@ -24,8 +25,11 @@ end
 
 local moved = 0
 for i = 3, #ARGV, 4 do
-  local field = claimed_as(ARGV[i], ARGV[i + 1], ARGV[i + 2])
-  if field then
+  local field = KEYS[2] and claimed_as(ARGV[i], ARGV[i + 1], ARGV[i + 2])
+  if not KEYS[2] and not redis.call('LPOS', KEYS[1], ARGV[i + 3]) then
+    redis.call('LPUSH', KEYS[1], ARGV[i + 3])
+    moved = moved + 1
+  elseif field then
     redis.call('LPUSH', KEYS[1], ARGV[i + 3])  -- first: if this fails, it is still claimed
     redis.call('HDEL', KEYS[2], field)
     moved = moved + 1

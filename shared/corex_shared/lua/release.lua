@@ -1,20 +1,27 @@
 -- Forget finished commands.
 --
--- KEYS[1]  claimed hash of the node
--- KEYS[2]  presence hash of the node
--- ARGV[1]  incarnation that asks
--- ARGV[2…] fields (job IDs)
+-- KEYS[1]  claimed hash of a node or a group
+-- KEYS[2]  its lease: presence hash of the node, or leases of the group
+-- ARGV[1]  who asks: incarnation, or member of the group
+-- ARGV[2]  node whose commands they are, which must be gone from the group; '' for the asker's own
+-- ARGV[3…] two for each command: its field (a job ID), the claim that it must be of ('' for any)
 --
--- Returns the number removed, or -1 when another incarnation has the lease (the commands are
--- its then), -2 when nobody has.
+-- Returns the number removed, or -1 when somebody else has the lease, or the node is not gone: then
+-- the commands are somebody else's; -2 when nobody has the lease.
 --
--- Atomic because the successor may be reading them.
-local holder = redis.call('HGET', KEYS[2], 'incarnation')
-if holder ~= ARGV[1] then
-  return holder and -1 or -2
+-- Atomic because whoever is next may be reading them.
+-- include lease
+if not may_settle(KEYS[2], ARGV[1], ARGV[2]) then
+  return refusal(KEYS[2], ARGV[1])
+end
+local fields = {}
+for i = 3, #ARGV, 2 do
+  if is_claimed(KEYS[1], ARGV[i], ARGV[i + 1]) then
+    fields[#fields + 1] = ARGV[i]
+  end
 end
 local removed = 0
-for i = 2, #ARGV, 100 do
-  removed = removed + redis.call('HDEL', KEYS[1], unpack(ARGV, i, math.min(i + 99, #ARGV)))
+for i = 1, #fields, 100 do
+  removed = removed + redis.call('HDEL', KEYS[1], unpack(fields, i, math.min(i + 99, #fields)))
 end
 return removed

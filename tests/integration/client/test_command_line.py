@@ -121,6 +121,16 @@ def test_run_on_several_nodes(corex: Run, nodes: list[NodeProcess]) -> None:
     assert corex("run", "n1,n2", "--", "true").returncode == 0
 
 
+def test_a_queue_of_the_fleet(corex: Run, nodes: list[NodeProcess]) -> None:
+    """Each node's job has a token of its own; in a queue of the node there is none."""
+    options = ("n*", "echo token $COREX_FENCING_TOKEN", "--queue", "q")
+    lines = corex("sh", *options, "--queue-scope", "fleet").stdout.splitlines()
+    tokens = {int(line.rpartition(" ")[2]) for line in lines}
+    assert len(tokens) == len(lines) == 2
+    done = corex("sh", *options, "--queue-scope", "node")
+    assert sorted(done.stdout.splitlines()) == ["n1 | token", "n2 | token"]
+
+
 def test_options_reach_the_process(corex: Run, nodes: list[NodeProcess], tmp_path: Path) -> None:
     """Folder, environment, standard input, tags."""
     done = corex(

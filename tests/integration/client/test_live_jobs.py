@@ -117,6 +117,21 @@ def test_a_follower_waits_no_longer_than_it_was_told_to(node: Node) -> None:
     job.kill()
 
 
+def test_a_queue_of_the_fleet_is_listed_and_released_by_hand(node: Node) -> None:
+    holder = node.bash("exec sleep 30", queue="shared", queue_scope="fleet")
+    eventually(lambda: [entry.holder for entry in node.queues.list()] == [holder.id])
+    waiter = node.bash("echo $COREX_FENCING_TOKEN", queue="shared", queue_scope="fleet")
+    eventually(lambda: [e.waiters for e in node.queues.list()] == [[f"{node.id}/{waiter.id}"]])
+    (entry,) = node.queues.list()
+    assert (entry.queue, entry.scope, entry.node) == ("shared", "fleet", node.id)
+    assert entry.token > 0
+    assert entry.since > 1_600_000_000_000
+    assert node.queues.release("shared") is False, "it is none of the node's own"
+    assert node.queues.release("shared", scope="fleet") is True
+    assert int(waiter.wait(timeout=10).stdout) > entry.token
+    holder.kill()
+
+
 def test_a_queue_is_listed_with_its_holder_and_released_by_hand(node: Node) -> None:
     holder = node.bash("exec sleep 30", queue="stuck")
     waiter = node.bash("exit 0", queue="stuck")

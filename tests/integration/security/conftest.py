@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from tests.helpers.users import SECRET, Users, user_line
 OPS = Path(__file__).parents[3] / "ops" / "redis"
 
 
-def hardened(folder: Path, program: str = "redis-server") -> Server:
+def hardened(folder: Path, program: str | None = None, tls: Sequence[str] = ()) -> Server:
     """Describe a server with the settings and the users of ops/redis, and an administrator."""
     folder.mkdir()
     users = folder / "users.acl"
@@ -26,6 +26,7 @@ def hardened(folder: Path, program: str = "redis-server") -> Server:
         program=program,
         config=OPS / "redis.conf",
         login=f"admin:{SECRET}@",
+        certificates=tls,
     )
 
 
@@ -35,6 +36,11 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, leftovers: object) -> Iter
     del leftovers  # looked for after the server is gone
     server = hardened(tmp_path_factory.mktemp("guarded") / "redis")
     server.start()
+    with server.client() as client:
+        version = client.info("server")["redis_version"]
+    if version.startswith("6."):
+        server.stop()
+        pytest.skip(f"Redis {version} has no rules by key; a redis-server 7.0 on PATH is needed")
     yield server
     server.stop()
 

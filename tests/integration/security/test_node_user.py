@@ -11,11 +11,11 @@ import redis
 import corex
 from corex_shared.keys import Keys
 from corex_shared.scripts import script
-from tests.helpers.eventually import eventually
 from tests.helpers.nodes import NodeProcess, RunNode
 from tests.helpers.servers import Server
 from tests.helpers.users import Users
 from tests.helpers.wire import Wire
+from tests.integration.security import story
 
 
 @pytest.fixture
@@ -31,61 +31,19 @@ def wire(admin: redis.Redis, keys: Keys, node: NodeProcess) -> Wire:
     return Wire(admin, keys, node.id)
 
 
-def no_refusals(admin: redis.Redis) -> bool:
-    """Whether Redis has refused nothing to a user n1."""
-    seen = admin.acl_log()
-    return [entry for entry in seen if entry["username"] == "n1"] == []
-
-
 def test_the_node_does_all_that_it_does(
     node: NodeProcess, wire: Wire, admin: redis.Redis, guarded: Server, users: Users, tmp_path: Path
 ) -> None:
-    """Run, stream, queues, kill, files, log, rejects, duplicates; no attempt of it is refused."""
+    """No attempt of it is refused, in its life, when it is killed and recovers, and at its end."""
     admin.acl_log_reset()
     login = users.add("client", "c1", "--withdraw")
     with corex.Client(guarded.url_of(login), namespace=node.namespace) as client:
-        remote = client.node("n1")
-        assert remote.bash("cat", stdin="in").wait(timeout=10).stdout == "in"
-        texts = [message.text for message in remote.bash("echo a; echo b", stream=True).stream()]
-        assert "".join(texts).startswith("a\nb\n")
-        queued = [remote.bash("true", queue="q") for _ in range(5)]
-        assert all(job.wait(timeout=10).ok for job in queued)
-        sleeper = remote.system("sleep", args=["60"])
-        eventually(lambda: sleeper.state().stage == "running")
-        assert sleeper.kill()
-        source = tmp_path / "source"
-        source.write_bytes(b"x" * 300_000)
-        remote.fs.upload(str(source), str(tmp_path / "there"))
-        remote.fs.download(str(tmp_path / "there"), str(tmp_path / "back"))
-        assert (tmp_path / "back").read_bytes() == source.read_bytes()
-    feed = wire.push("logger.subscribe", {"queue": "f", "levels": [1]})
-    assert wire.result(feed)["state"] == "SUCCESS"
-    wire.result(wire.script("echo told"))
-    assert admin.blpop([wire.keys.logger("n1", "f")], timeout=10)
-    assert wire.result(wire.push("logger.unsubscribe", {"queue": "f"}))["state"] == "SUCCESS"
-    wire.push_bytes(b"junk", b'{"command": "x"}')
-    eventually(lambda: admin.llen(wire.keys.rejected("n1")) == 2)
-    twice = wire.script("true", reply_to="somebody")
-    wire.result(twice)
-    wire.push("core.ping", id=twice, reply_to="somebody")
-    eventually(lambda: admin.llen(wire.keys.inbox("somebody")) == 2)
+        story.told(node, wire, client, tmp_path)
+    story.told_of_a_death(node, wire)
     assert node.stop() == 0
-    assert no_refusals(admin)
+    assert story.refused(admin, "n1") == []
+    assert story.refused(admin, "c1") == []
     assert "refused" not in node.log_text()
-
-
-def test_the_node_is_killed_and_recovers(node: NodeProcess, wire: Wire, admin: redis.Redis) -> None:
-    """What was running is LOST, what was waiting runs; no attempt is refused."""
-    admin.acl_log_reset()
-    running = wire.push("core.system", {"name": "sleep", "args": ["60"]}, queue="q", stream=True)
-    waiting = wire.script("echo after", queue="q", stream=True)
-    wire.wait_stage(running, "running")
-    wire.wait_stage(waiting, "waiting")
-    node.kill()
-    node.start()
-    assert wire.result(running)["state"] == "LOST"
-    assert wire.result(waiting)["streams"][0] == "after\n"
-    assert no_refusals(admin)
 
 
 def foreign(keys: Keys) -> dict[str, str]:

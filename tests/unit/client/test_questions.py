@@ -44,7 +44,8 @@ ASKED: list[tuple[Question[Any], str, dict[str, Any]]] = [
     (jobs.unschedule_job("a"), "job.unschedule", {"id": "a"}),
     (jobs.kill_all_jobs(), "job.killall", {}),
     (queues.list_queues(), "queue.list", {}),
-    (queues.release_queue("q"), "queue.release", {"queue": "q"}),
+    (queues.release_queue("q", "node"), "queue.release", {"queue": "q"}),
+    (queues.release_queue("q", "fleet"), "queue.release", {"queue": "q", "scope": "fleet"}),
     (processes.list_processes(None), "process.list", {}),
     (processes.list_processes(7), "process.list", {"pid": 7}),
     (processes.kill_process(7, 15), "process.kill", {"pid": 7, "signal": 15}),
@@ -121,6 +122,21 @@ ANSWERS: list[tuple[Question[Any], Any, Any]] = [
         queues.list_queues(),
         [{"queue": "q", "holder": "a", "waiters": ["b"]}],
         [QueueEntry("q", "a", waiters=["b"])],
+    ),
+    (
+        queues.list_queues(),
+        [
+            {
+                "queue": "q",
+                "scope": "fleet",
+                "node": "n2",
+                "holder": "a",
+                "token": 7,
+                "since": 5,
+                "waiters": ["n1/b"],
+            }
+        ],
+        [QueueEntry("q", "a", waiters=["n1/b"], scope="fleet", node="n2", token=7, since=5)],
     ),
     (processes.list_processes(1), [], []),
     (processes.list_processes(1), [{"pid": 1, "ppid": 0}], [ProcessEntry(1, 0)]),

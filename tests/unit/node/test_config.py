@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from corex_node.bounds import reaper_limits
 from corex_node.config import Config, Extension, load
 from corex_shared.errors import ConfigError
 
@@ -105,6 +106,8 @@ def test_included_files(tmp_path: Path) -> None:
         ("[limits]\nrestart_first = 31\n", "limits.restart_cap"),
         ("[limits]\nrestart_healthy = 0\n", "limits.restart_healthy"),
         ("[limits]\nlease = 9\n", "limits.heartbeat"),
+        ("[limits]\nreap = -1\n", "limits.reap"),
+        ("[limits]\nreap = 9\n", "limits.reap"),
         ("[security]\nunprivileged = 1\n", "security.unprivileged"),
         ("[security]\nprivileged = true\n", "security.privileged"),
         ("extension = 7\n", "extension"),
@@ -213,6 +216,14 @@ def test_an_include_within_an_include(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(path)
     assert caught.value.source == str(part)
+
+
+@pytest.mark.parametrize("text, patience", [("", 60), ("reap = 40.5", 40.5), ("reap = 0", 0)])
+def test_how_long_others_must_be_away(tmp_path: Path, text: str, patience: float) -> None:
+    """As long as the lease, unless the settings say otherwise."""
+    config = load(_file(tmp_path, f"[limits]\nlease = 60\nheartbeat = 20\n{text}\n"))
+    assert reaper_limits(config).patience == patience
+    assert load(environ={"COREX_NODE_LIMITS_REAP": "30"}).limits.reap == 30
 
 
 def test_a_heartbeat_too_slow_for_the_lease() -> None:

@@ -15,6 +15,7 @@ from corex_shared.connection.urls import Kind, Location, parse
 from corex_shared.errors import (
     ConfigError,
     StoreError,
+    StoreForbiddenError,
     StoreRefusedError,
     StoreUnavailableError,
 )
@@ -270,6 +271,20 @@ def test_a_server_that_refuses(error: Exception, words: str) -> None:
     found = translate(error)
     assert isinstance(found, StoreRefusedError)
     assert re.search(words, str(found))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        redis.exceptions.NoPermissionError("this user has no permissions to run the 'x' command"),
+        redis.exceptions.ResponseError(
+            "The user executing the script can't access at least one of the keys"
+        ),
+    ],
+)
+def test_a_server_that_forbids(error: Exception) -> None:
+    """To one user, what it may do for another; in a script it says so in other words."""
+    assert isinstance(translate(error), StoreForbiddenError)
 
 
 def test_ours_stay_as_they_are() -> None:

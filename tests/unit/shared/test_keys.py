@@ -17,6 +17,7 @@ def test_every_key_is_spelled_as_the_protocol_says() -> None:
     assert keys.claimed("n") == "corex:{node:n}:claimed"
     assert keys.presence("n") == "corex:{node:n}:presence"
     assert keys.rejected("n") == "corex:{node:n}:rejected"
+    assert keys.reaper("n") == "corex:{node:n}:reaper"
     assert keys.logger("n", "q") == "corex:{node:n}:logger:q"
     assert keys.logged("n", "q") == "corex:{node:n}:logged:q"
     assert keys.state("j") == "corex:{job:j}:state"
@@ -40,7 +41,9 @@ def test_a_namespace_is_an_identifier(namespace: str) -> None:
         Keys(namespace)
 
 
-@pytest.mark.parametrize("names", [("commands", "control", "claimed", "presence", "rejected")])
+@pytest.mark.parametrize(
+    "names", [("commands", "control", "claimed", "presence", "rejected", "reaper")]
+)
 def test_keys_of_a_node_are_in_one_slot(names: tuple[str, ...]) -> None:
     """What is moved together has one hash tag."""
     tags = {getattr(keys, name)("n").partition("{")[2].partition("}")[0] for name in names}

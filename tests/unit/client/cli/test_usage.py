@@ -36,6 +36,8 @@ def test_the_version() -> None:
         ["run", "n1", "--env", "novalue", "--", "ls"],
         ["run", "n1", "--max-time", "-1", "--", "ls"],
         ["sh", "n1", "-", "--stdin"],
+        ["sh", "n1", "ls", "--queue", "q", "--queue-scope", "world"],
+        ["run", "n1", "--queue-scope", "fleet", "--", "ls"],
         ["call", "n1", "x", "{"],
         ["call", "n1", "x", "[1]"],
         ["kill", "a", "--signal", "NONSENSE"],

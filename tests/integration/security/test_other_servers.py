@@ -1,0 +1,68 @@
+"""The same on the oldest Redis that is promised, and on Valkey.
+
+Valkey's server is looked for on PATH; none of what the tests install brings it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import corex
+from corex_shared.keys import Keys
+from tests.helpers.nodes import RunNode
+from tests.helpers.servers import Server, bundled_server, valkey_server
+from tests.helpers.users import Users
+from tests.helpers.wire import Wire
+from tests.integration.security import story
+from tests.integration.security.conftest import hardened
+
+
+@pytest.fixture(params=["Redis 6.2", "Valkey"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    """One with the settings of ops/redis."""
+    program = bundled_server() if request.param == "Redis 6.2" else valkey_server()
+    if program is None:
+        pytest.skip("there is no valkey-server on PATH")
+    server = hardened(tmp_path / "redis", program)
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_node_and_a_client_do_all_that_they_do(
+    server: Server, run_node: RunNode, namespace: str, tmp_path: Path
+) -> None:
+    """With users of their own, to whom nothing is refused; the agent is killed, and then the
+    server, which has lost nothing."""
+    with server.client() as admin:
+        users = Users(admin, namespace, tmp_path)
+        node = run_node("n1", url=server.url_of(users.add("node", "n1")))
+        url = server.url_of(users.add("client", "c1", "--withdraw"))
+        wire = Wire(admin, Keys(namespace), "n1")
+        with corex.Client(url, namespace=namespace) as client:
+            story.told(node, wire, client, tmp_path)
+        story.told_of_a_death(node, wire)
+        assert story.refused(admin, "n1") == []
+        assert story.refused(admin, "c1") == []
+    assert "refused" not in node.log_text()
+
+
+def test_the_server_is_killed_and_started_with_its_data(
+    server: Server, run_node: RunNode, namespace: str
+) -> None:
+    """Every command that it took has one result."""
+    node = run_node("n1", url=server.url)
+    with server.client() as admin:
+        wire = Wire(admin, Keys(namespace), "n1")
+        jobs = [wire.script("sleep 0.3; echo done", queue=f"q{at % 10}") for at in range(40)]
+        wire.wait_stage(jobs[0], "running")
+        server.kill()
+        server.start()
+    with server.client() as admin:
+        wire = Wire(admin, Keys(namespace), "n1")
+        results = wire.results(jobs)
+    assert [found["streams"][0] for found in results.values()] == ["done\n"] * len(jobs)
+    assert node.running
