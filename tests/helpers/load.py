@@ -50,14 +50,14 @@ class Target:
         client_url: of Redis, as clients of the library reach it.
         keys: of the namespace.
         nodes: that commands go to, by turns of chance.
-        group: that some go to instead; None for none.
+        group: that some go to instead; empty for none.
     """
 
     url: str
     client_url: str
     keys: Keys
     nodes: tuple[str, ...]
-    group: str | None = None
+    group: str = ""
 
 
 class Load:
@@ -135,7 +135,7 @@ class Load:
         dice = self._rng.random()
         if dice < 0.03:
             self._push_bad(wire)
-        elif dice < 0.06 and self.orders.commands:
+        elif dice < 0.06:
             self._push_again(wire)
         else:
             self.push(wire, self.mix.choose(self._new_id()))
@@ -151,12 +151,13 @@ class Load:
         encode = self._rng.choice([None, msgpack.packb])
         fields = {**(push.fields or {}), "id": push.order.id}
         payload = wire.payload(push.command, push.arguments, encode=encode, **fields)
-        key = self._list_for(push)
         if order is None:
             order = push.order
+            order.key = self._list_for(push)
             self._add(order)
         else:
             order.pushed += 1
+        key = order.key
         order.perhaps += self._insist(lambda: wire.redis.rpush(key, payload))
 
     def _list_for(self, push: Push) -> str:
@@ -164,7 +165,7 @@ class Load:
         if push.control:
             return keys.control(node)
         group = self._target.group
-        if group is not None and push.order.queue is None and self._rng.random() < 0.5:
+        if group and push.order.queue is None and self._rng.random() < 0.5:
             return keys.group_commands(group)
         if push.order.queue is not None and not push.order.fleet:
             node = self._target.nodes[0]  # order holds within a node
@@ -188,9 +189,12 @@ class Load:
         bad.perhaps += self._insist(lambda: wire.redis.rpush(key, payload))
 
     def _push_again(self, wire: Wire) -> None:
-        """Use an ID a second time, on the list of whichever node."""
-        order = self._rng.choice([one for one in self.snapshot() if one.kind != "client"])
-        self.push(wire, self.mix.make("quick", order.id), order)
+        """Use an ID a second time, on the same list: only there it is known which comes first."""
+        shared = self._target.keys.group_commands(self._target.group or "none")
+        orders = [order for order in self.snapshot() if order.key not in ("", shared)]
+        if orders:
+            order = self._rng.choice(orders)
+            self.push(wire, self.mix.make("quick", order.id), order)
 
     def _insist(self, push: Callable[[], object]) -> int:
         """Push until it is acknowledged; return how often before it may have arrived."""

@@ -25,6 +25,7 @@ class Order:
         output: what it writes to stdout in a run that succeeds; None where that is not looked at.
         pushed: how often it has certainly arrived.
         perhaps: how often more it may have arrived: the answer to the push was lost.
+        key: list that it was pushed to; empty when that is a client's affair.
         endless: whether it runs until somebody ends it.
         known: its result as somebody received it; the key may be gone since.
         followed: what somebody received who followed its messages; None for nobody.
@@ -43,6 +44,7 @@ class Order:
     output: str | None = None
     pushed: int = 1
     perhaps: int = 0
+    key: str = ""
     endless: bool = False
     known: Pairs | None = None
     followed: str | None = None

@@ -47,6 +47,7 @@ class Scenario:
         redis: settings of the server.
         env: of all agents, beside what they all have.
         nodes: that serve.
+        group: that all of them are of; empty for none.
         proxied: whether agents reach Redis by a proxy.
         states: (state, code) that results may have.
         breaks: see `Allowed`.
@@ -60,6 +61,7 @@ class Scenario:
     redis: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     nodes: tuple[str, ...] = ("n1",)
+    group: str = ""
     proxied: bool = False
     states: frozenset[tuple[str, int]] = frozenset()
     breaks: bool = False
@@ -101,6 +103,8 @@ class Arena:
         self._scenario = scenario
         self.folder = folder
         self.env = {**_ENV, **scenario.env}
+        if scenario.group:
+            self.env["COREX_NODE_GROUPS"] = scenario.group
         self._seconds = seconds
         self._until = 0.0
         self._nodes: dict[str, NodeProcess] = {}
@@ -131,6 +135,11 @@ class Arena:
         self._started.append(node)
         node.start(wait=wait)
         return node
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names of the nodes."""
+        return self._scenario.nodes
 
     def kill(self, node: NodeProcess, *, spawners: bool = False) -> None:
         """End an agent by SIGKILL, together with its spawners if so asked."""
@@ -179,7 +188,7 @@ class Arena:
             plain_wire(self.redis.url, self.keys, scenario.nodes[0]),
         )
         stack.callback(self._end_agents)
-        target = Target(self.redis.url, self.url, self.keys, scenario.nodes)
+        target = Target(self.redis.url, self.url, self.keys, scenario.nodes, scenario.group)
         self.load = Load(target, self.trace, self.rng, scenario.pace)
         stack.callback(self.load.stop)
         scenario.prepare(self)
@@ -222,8 +231,9 @@ class Arena:
         """Look at everything."""
         scenario = self._scenario
         allowed = Allowed(self.deaths, SLOTS, scenario.states, scenario.breaks, scenario.overlaps)
+        groups = [scenario.group] if scenario.group else []
         report = Inspection(
-            self.wire, scenario.nodes, self.load.orders, self.trace.lines(), allowed
+            self.wire, scenario.nodes, self.load.orders, self.trace.lines(), allowed, groups
         ).report()
         report.violations += self.trouble
         for name, node in self._nodes.items():
