@@ -14,6 +14,7 @@ from tests.helpers.scenario import play
 SECONDS = 1.0
 
 
+@pytest.mark.timeout(150)  # where something is lost, it is waited for
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_nothing_is_lost_and_nothing_runs_twice(name: str, tmp_path: Path) -> None:
     seed = os.environ.get("FAULTS_SEED") or str(random.randrange(1 << 32))

@@ -32,9 +32,9 @@ _ENV = {
     "COREX_NODE_LIMITS_RESTART_FIRST": "0.1",
     "COREX_NODE_LIMITS_REJECTED": "100000",
 }
-SETTLED = 60.0
+SETTLED = 40.0
 """Seconds within which every command must have its result once all is well again."""
-_QUIET = 20.0
+_QUIET = 10.0
 
 
 @dataclass(frozen=True, slots=True)
