@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
-from corex.core import WAIT_TIMEOUT
+from corex.core import STREAM_TIMEOUT, WAIT_TIMEOUT
 from corex.effects import Plan
 from corex.gather import as_completed
 from corex.job import AsyncJob
 from corex.node import AsyncNode
+from corex.nodelogs import follow_nodes
 from corex.nodes import list_nodes
 from corex.settings import find_url, make_core
 from corex.submit import prepare, send
 from corex.ticket import Ticket
 from corex.transport.asynchronous import AsyncTransport
 from corex_shared.identifiers import check_id
-from corex_shared.models import Command, JobResult, NodeInfo
+from corex_shared.models import Command, JobResult, Message, NodeInfo
 
 T = TypeVar("T")
 
@@ -135,6 +136,23 @@ class AsyncClient:
         async with contextlib.aclosing(self.iterate(plan)) as items:
             async for index, result in items:
                 yield waiting[index], waiting[index].note_result(result)
+
+    def follow_nodes(
+        self, glob: str = "*", *, levels: Collection[int] = (), timeout: float = STREAM_TIMEOUT
+    ) -> AsyncIterator[Message]:
+        """Follow what the jobs of nodes say to operators, as it is said.
+
+        See `Client.follow_nodes`.
+
+        Args:
+            glob: over node IDs; several with commas between them.
+            levels: of the messages that are wanted; all if empty.
+            timeout: seconds.
+
+        Raises:
+            WaitTimeout: the time is up; there is no other end.
+        """
+        return self.iterate(follow_nodes(self.core, glob.split(","), timeout, levels))
 
     async def perform(self, plan: Plan[T]) -> T:
         """Run a plan; for code with plans of its own."""

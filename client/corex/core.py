@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from corex.effects import Sleep
+from corex.lookout import Lookout
 from corex.mailbox import Mailbox
 from corex_shared.codec import DEFAULT_LIMIT, Encoding
 from corex_shared.errors import StoreError, WaitTimeout
@@ -35,6 +36,7 @@ class Core:
         encoding: how commands are written.
         client_id: whose inbox hears of results.
         mailbox: what the inbox told.
+        lookout: whose result keys are looked at.
         clock: monotonic seconds.
         now_ms: milliseconds since the epoch.
         limit: largest payload in bytes.
@@ -44,6 +46,7 @@ class Core:
     encoding: Encoding = Encoding.MSGPACK
     client_id: str = field(default_factory=new_id)
     mailbox: Mailbox = field(default_factory=Mailbox)
+    lookout: Lookout = field(default_factory=Lookout)
     clock: Callable[[], float] = time.monotonic
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     limit: int = DEFAULT_LIMIT

@@ -52,11 +52,14 @@ class ReadInbox:
 class Subscribe:
     """Subscribe to channels on a fresh connection; done when the server confirmed them all.
 
+    With `patterns` the channels are glob patterns over names of channels.
+
     A plan has one subscription at most; an earlier one is closed. The driver closes it at the
     end of the plan, however it ends. Sent: None.
     """
 
     channels: Sequence[str]
+    patterns: bool = False
 
 
 @dataclass(frozen=True, slots=True)

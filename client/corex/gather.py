@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from corex.core import SLICE, Core, Patience
-from corex.effects import Emit, Plan, ReadInbox, Sleep
+from corex.effects import Emit, Plan, ReadInbox
 from corex.mailbox import Mail, Waiter
-from corex.results import FIRST_POLL, LAST_POLL, peek_many
+from corex.results import peek_many
 from corex.ticket import Ticket
 from corex_shared.errors import StoreUnavailableError
 from corex_shared.models import JobResult
 
-SWEEP = 2000
-"""Keys looked at, at most, after each silence of the inbox; the next ones after the next."""
-_SWEEP_CHUNK = 500
+_CHUNK = 500
+"""Results read in one round trip."""
 
 
 def as_completed(
@@ -32,18 +31,21 @@ def as_completed(
         WaitTimeout: says how many are outstanding.
     """
     gathering = _Gathering(core, tickets)
+    patience = Patience(core, "results", timeout)
     waiter = core.mailbox.open(gathering.mail_keys())
+    core.lookout.watch(tickets, core.clock())
     try:
-        yield from gathering.run(waiter, Patience(core, "results", timeout), fresh=fresh)
+        yield from gathering.run(waiter, patience, fresh=fresh)
     finally:
+        gathering.unwatch()
         core.mailbox.close(waiter)
 
 
 class _Gathering:
     """The jobs that are still outstanding.
 
-    Tasks: hand out what the inbox tells; look at keys in turn when it is silent; poll the keys
-    of jobs whose results it will not tell.
+    Tasks: hand out what the mailbox brings; look at the keys of all in the beginning and after a
+    loss of the connection. Between these the lookout looks.
     """
 
     def __init__(self, core: Core, tickets: Sequence[Ticket]) -> None:
@@ -51,22 +53,21 @@ class _Gathering:
         self._total = len(tickets)
         self._open = dict(enumerate(tickets))
         self._by_key: dict[str, list[int]] = {}
-        self._unheard: set[int] = set()
         for index, ticket in enumerate(tickets):
-            for key in ticket.mail:
+            for key in ticket.keys_of_mail:
                 self._by_key.setdefault(key, []).append(index)
-            if not ticket.mail:
-                self._unheard.add(index)
-        self._poll = FIRST_POLL
-        self._quiet_since = core.clock()
 
     def mail_keys(self) -> list[str]:
-        """All that the inbox may tell."""
+        """All that the mailbox may bring."""
         return list(self._by_key)
+
+    def unwatch(self) -> None:
+        """Look no more for what is outstanding."""
+        self._core.lookout.unwatch(self._open.values())
 
     def run(self, waiter: Waiter, patience: Patience, *, fresh: bool) -> Plan[None]:
         """Emit until nothing is outstanding."""
-        look = list(self._unheard) if fresh else list(self._open)
+        look = [index for index, ticket in self._open.items() if not (fresh and ticket.mail)]
         while self._open:
             try:
                 yield from self._hand_out(waiter.take())
@@ -77,22 +78,12 @@ class _Gathering:
                     count = f"{len(self._open)} of {self._total} results"
                     patience.rename(f"{count} outstanding")
                     raise patience.timeout()
-                yield from self._pause(waiter, patience.left)
+                yield ReadInbox(waiter, min(SLICE, patience.left))
                 patience.succeeded()
-                look = [*self._unheard, *self._after_silence(waiter)]
+                look = [] if patience.left else list(self._open)
             except StoreUnavailableError as error:
                 yield patience.failed(error)
                 look = list(self._open)
-
-    def _pause(self, waiter: Waiter, left: float) -> Plan[None]:
-        pause = min(SLICE, left)
-        if self._unheard:
-            pause = min(pause, self._poll)
-            self._poll = min(self._poll * 2, LAST_POLL)
-        if len(self._unheard) < len(self._open):
-            yield ReadInbox(waiter, pause)
-        else:
-            yield Sleep(pause)
 
     def _hand_out(self, mails: list[Mail]) -> Plan[None]:
         hints = []
@@ -109,8 +100,8 @@ class _Gathering:
         wanted = [
             index for index in indexes if index in self._open and self._open[index].key_counts
         ]
-        for start in range(0, len(wanted), _SWEEP_CHUNK):
-            chunk = wanted[start : start + _SWEEP_CHUNK]
+        for start in range(0, len(wanted), _CHUNK):
+            chunk = wanted[start : start + _CHUNK]
             jobs = [self._open[index].id for index in chunk]
             results = yield from peek_many(self._core, jobs)
             for index, result in zip(chunk, results, strict=True):
@@ -118,23 +109,7 @@ class _Gathering:
                     yield from self._emit(index, result)
 
     def _emit(self, index: int, result: JobResult) -> Plan[None]:
-        if self._open.pop(index, None) is not None:
-            self._unheard.discard(index)
-            self._poll = FIRST_POLL
+        ticket = self._open.pop(index, None)
+        if ticket is not None:
+            self._core.lookout.unwatch([ticket])
             yield Emit((index, result))
-
-    def _after_silence(self, waiter: Waiter) -> list[int]:
-        """Choose jobs to look at when the inbox was silent for long: those not looked at longest.
-
-        They are put behind the others.
-        """
-        now = self._core.clock()
-        if waiter.ready:
-            self._quiet_since = now
-        if now - self._quiet_since < SLICE * 0.9:  # a wait may end a little early
-            return []
-        self._quiet_since = now
-        chosen = list(self._open)[:SWEEP]
-        for index in chosen:
-            self._open[index] = self._open.pop(index)
-        return chosen

@@ -45,6 +45,11 @@ def duplicate_key(job: str) -> str:
     return f"!{job}"
 
 
+def found_key(job: str) -> str:
+    """Name the mail about a result that was found at its key; no ID contains the mark."""
+    return f"={job}"
+
+
 class Waiter:
     """One who waits for mail under some keys.
 
@@ -112,7 +117,8 @@ class Mailbox:
                 if not others:
                     self._waiters.pop(key, None)
             for mail in waiter.take():
-                self._kept[mail.key] = mail
+                if mail.key != found_key(mail.job):
+                    self._kept[mail.key] = mail
 
     def put(self, entries: Iterable[bytes]) -> set[Waiter]:
         """File entries of the inbox; one that cannot be read is passed over.
@@ -122,6 +128,20 @@ class Mailbox:
         """
         mails = [mail for entry in entries if (mail := self._read(entry)) is not None]
         return self._file(mails)
+
+    def bring(self, mails: Iterable[Mail]) -> set[Waiter]:
+        """Hand out what was found at result keys; nothing of it is kept.
+
+        Returns:
+            The waiters that have mail now.
+        """
+        woken: set[Waiter] = set()
+        with self._lock:
+            for mail in mails:
+                for waiter in self._waiters.get(mail.key, ()):
+                    waiter.ready.append(mail)
+                    woken.add(waiter)
+        return woken
 
     def note_repeated(self, job: str) -> None:
         """Remember that a command may have been pushed twice: its second copy is no news."""

@@ -1,9 +1,10 @@
 """Reading and awaiting results.
 
 The truth is the result key, a list of one. A job of this client is heard of on the inbox, over
-one connection for all of them; as a hint may be lost, the key is looked at whenever the inbox has
-been silent for a while, and after every loss of the connection. A job of others is waited for
-on its key, with a move of the list's one entry onto itself, which leaves it there.
+one connection for all of them; as a hint may be lost, the key is looked at now and then by the
+`Lookout`, and after every loss of the connection. A job of others is waited for on its key, with
+a move of the list's one entry onto itself, which leaves it there. One connection does so for one
+job at a time; the keys of further ones are left to the lookout.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from corex.core import SLICE, Core, Patience
-from corex.effects import Block, Plan, ReadInbox, Run, Sleep, Unserved
+from corex.effects import Block, Plan, ReadInbox, Run, Unserved
 from corex.mailbox import Waiter
 from corex.ticket import Ticket
 from corex_shared.codec import decode_data, decode_result
@@ -20,10 +21,6 @@ from corex_shared.errors import StoreForbiddenError, StoreUnavailableError
 from corex_shared.models import JobResult
 from corex_shared.scripts import Call
 from corex_shared.states import Level
-
-FIRST_POLL = 0.02
-LAST_POLL = 1.0
-"""Seconds between looks at a key that no connection is left to wait on."""
 
 
 def peek(core: Core, job: str) -> Plan[JobResult | None]:
@@ -52,12 +49,14 @@ def wait(core: Core, ticket: Ticket, timeout: float, *, fresh: bool = False) -> 
         DecodeError: what is there is no result.
     """
     patience = Patience(core, f"result of job {ticket.id}", timeout)
-    if not ticket.mail:
-        return (yield from _watch_key(core, ticket, patience))
-    waiter = core.mailbox.open(ticket.mail)
+    waiter = core.mailbox.open(ticket.keys_of_mail)
+    core.lookout.watch([ticket], core.clock())
     try:
+        if not ticket.mail:
+            return (yield from _watch_key(core, ticket, waiter, patience))
         return (yield from _hear(core, ticket, waiter, patience, look=not fresh or not timeout))
     finally:
+        core.lookout.unwatch([ticket])
         core.mailbox.close(waiter)
 
 
@@ -66,30 +65,34 @@ def _hear(
 ) -> Plan[JobResult]:
     while True:
         try:
-            for mail in waiter.take():
-                result = mail.result or (yield from peek(core, ticket.id))
-                if result is not None:
-                    return result
-            if look and ticket.key_counts:
-                result = yield from peek(core, ticket.id)
-                if result is not None:
-                    return result
+            result = yield from _take(core, ticket, waiter, look=look)
+            if result is not None:
+                return result
             if not patience.left:
                 raise patience.timeout()
             yield ReadInbox(waiter, min(SLICE, patience.left))
             patience.succeeded()
-            look = not waiter.ready
+            look = not patience.left
         except StoreUnavailableError as error:
             yield patience.failed(error)
             look = True
 
 
-def _watch_key(core: Core, ticket: Ticket, patience: Patience) -> Plan[JobResult]:
+def _take(core: Core, ticket: Ticket, waiter: Waiter, *, look: bool) -> Plan[JobResult | None]:
+    """Take the result out of the mail, or look at its key: if asked to, or if the mail says so."""
+    for mail in waiter.take():
+        result = mail.result or (yield from peek(core, ticket.id))
+        if result is not None:
+            return result
+    return (yield from peek(core, ticket.id)) if look and ticket.key_counts else None
+
+
+def _watch_key(core: Core, ticket: Ticket, waiter: Waiter, patience: Patience) -> Plan[JobResult]:
     key = core.keys.result(ticket.id)
-    poll, may_move = FIRST_POLL, True
+    look = may_move = True
     while True:
         try:
-            result = yield from peek(core, ticket.id)
+            result = yield from _take(core, ticket, waiter, look=look)
             if result is not None:
                 return result
             patience.succeeded()
@@ -105,12 +108,15 @@ def _watch_key(core: Core, ticket: Ticket, patience: Patience) -> Plan[JobResult
                 except StoreForbiddenError:  # a move is a write, and this user may only read
                     may_move = False
             if payload is Unserved.BUSY:
-                yield Sleep(min(poll, left))
-                poll = min(poll * 2, LAST_POLL)
+                yield ReadInbox(waiter, min(SLICE, left))
+                look = not patience.left
             elif payload:
                 return decode_result(payload)
+            else:
+                look = True
         except StoreUnavailableError as error:
             yield patience.failed(error)
+            look = True
 
 
 def answer(result: JobResult) -> object:

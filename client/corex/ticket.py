@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from corex.mailbox import found_key
+
 
 class Ticket(Struct, frozen=True, gc=False):
     """A job, and how to hear of its result.
@@ -27,3 +29,8 @@ class Ticket(Struct, frozen=True, gc=False):
     streams: bool = False
     mail: tuple[str, ...] = ()
     key_counts: bool = True
+
+    @property
+    def keys_of_mail(self) -> tuple[str, ...]:
+        """Keys of all mail about its result: what the inbox tells, and what is found."""
+        return (*self.mail, found_key(self.id)) if self.key_counts else self.mail

@@ -9,7 +9,7 @@ class Acceptance(Struct, frozen=True):
     """A job to be accepted: its ID, its claim's name, the stage that clients see.
 
     `fresh` says that this incarnation has claimed it itself: nobody else can hold it then, but a
-    successor.
+    successor. `group` is that from whose list it came, empty for the node's own.
     """
 
     job_id: str

@@ -42,7 +42,7 @@ _SCAN_COUNT = 500
 _ANOTHERS, _NOBODYS = -1, -2
 """Answers of scripts that only the holder of the lease may run."""
 _OVERTAKEN = -2
-"""Answer of lua/accept.lua."""
+"""Answer of lua/accept.lua: somebody else holds by now what this agent had claimed."""
 
 
 class NodeStore:

@@ -42,7 +42,10 @@ SHORTEST_PASSWORD = 16
 """Characters below which a password is warned about: its SHA-256 can be guessed."""
 
 _SCRIPT_CALL = re.compile(rb"redis\.p?call\('([A-Z]+)'")
-_CONNECTION = ("ping", "select", "client|setname", "client|id", "unsubscribe", "punsubscribe")
+_CONNECTION = (
+    *("ping", "select", "client|setname", "client|id", "unsubscribe", "punsubscribe"),
+    *("role", "cluster|slots", "asking"),  # who finds its way in a Cluster or after a failover
+)
 _LOOK = (
     *("exists", "type", "ttl", "pttl", "get", "strlen"),
     *("hget", "hmget", "hgetall", "hlen", "hkeys", "hexists", "hscan"),
@@ -99,17 +102,17 @@ def node_grants(keys: Keys, node: str, groups: Iterable[str]) -> list[Grant]:
     """Rights to serve a node."""
     own = [_all_beside(keys.commands(node))]
     own += [_all_beside(keys.group_commands(group)) for group in groups]
-    return _serving(keys, own, keys.node_log(node), roll=("zadd",))
+    return [*_serving(keys, own, keys.node_log(node)), Grant(("zadd",), writes=[keys.nodes()])]
 
 
 def reaper_grants(keys: Keys) -> list[Grant]:
     """Rights to serve a node, any node, and to settle what others have left."""
     own = [_all_beside(keys.commands(ANY)), _all_beside(keys.group_commands(ANY))]
-    roll = ("zadd", "zrange", "zrangebyscore", "zscore", "zrem")
-    return _serving(keys, own, keys.node_log(ANY), roll=roll)
+    roll = ("zadd", "zrange", "zrangebyscore", "zscore", "zrem", "evalsha")
+    return [*_serving(keys, own, keys.node_log(ANY)), Grant(roll, [keys.nodes()])]
 
 
-def _serving(keys: Keys, own: list[str], node_log: str, roll: Sequence[str]) -> list[Grant]:
+def _serving(keys: Keys, own: list[str], node_log: str) -> list[Grant]:
     shared = [_all_beside(keys.queue_owner(ANY)), _all_beside(keys.state(ANY))]
     inbox = keys.inbox(ANY)
     news = keys.queue_news(ANY)
@@ -122,7 +125,6 @@ def _serving(keys: Keys, own: list[str], node_log: str, roll: Sequence[str]) -> 
         Grant(("evalsha",), [*own, *shared, inbox, ""]),
         Grant((*_script_commands(), *direct), [*own, *shared]),
         Grant(("rpush", "ltrim", "pexpire"), writes=[inbox]),
-        Grant(roll, [keys.nodes()]),
         Grant(("publish",), channels=told),
         Grant(("subscribe",), channels=[news]),
     ]
@@ -133,8 +135,8 @@ def client_grants(keys: Keys, *, withdraw: bool) -> list[Grant]:
 
     Args:
         keys: of the namespace.
-        withdraw: whether also to end commands that no node has claimed yet, by writing their
-            results.
+        withdraw: whether also to find and end commands that no node has claimed yet, by reading
+            the lists and writing the results.
     """
     inbound = [keys.commands(ANY), keys.control(ANY), keys.group_commands(ANY)]
     job = [keys.state(ANY), keys.result(ANY), keys.log(ANY)]
@@ -153,6 +155,7 @@ def client_grants(keys: Keys, *, withdraw: bool) -> list[Grant]:
             Grant(("evalsha",), [*job, ""]),
             Grant(_script_commands("finish"), job),
             Grant(("blmove", "unlink"), [keys.result(ANY)]),
+            Grant(("lrange",), reads=inbound),
             Grant(("rpush", "pexpire"), writes=[inbox]),
             Grant(("publish",), channels=[keys.stream(ANY), keys.node_log(ANY)]),
         ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.helpers.eventually import eventually
+from tests.helpers.freezing import frozen
 from tests.helpers.proxy import BOTH, Direction
 from tests.helpers.scenario import Arena, Scenario
 
@@ -101,12 +103,42 @@ def network_half_open(arena: Arena) -> None:
             return
 
 
+def failed_over(arena: Arena) -> None:
+    """The Sentinels choose another master, which has all that the first one had."""
+    trio = arena.sentinels
+    while True:
+        with arena.load.held(), frozen(arena.node(), trio.ask, trio.master()):
+            trio.failover()
+        arena.faults["failed over"] += 1
+        arena.loaded(arena.rng.randrange(5, 20))
+        if not arena.goes_on():
+            return
+        eventually(trio.is_sound, "all is well for another", seconds=30)
+
+
+def master_killed(arena: Arena) -> None:
+    """The master is killed under load, with what it had acknowledged and not passed on."""
+    trio = arena.sentinels
+    while True:
+        master = trio.master()
+        master.kill()
+        arena.faults["master killed"] += 1
+        trio.wait_other(master)
+        master.start()
+        eventually(trio.is_sound, "it follows its successor", seconds=30)
+        arena.loaded(arena.rng.randrange(5, 20))
+        if not arena.goes_on():
+            return
+
+
 SCENARIOS = [
     Scenario("redis-killed-always", redis_killed, {"appendfsync": "always"}, breaks=True),
     Scenario("redis-killed-everysec", redis_killed, {"appendfsync": "everysec"}, breaks=True),
     Scenario("redis-stopped", redis_stopped, breaks=True),
     Scenario("redis-paused", redis_paused, breaks=True),
     Scenario("connections-killed", connections_killed, breaks=True),
+    Scenario("failed-over", failed_over, sentinels=True, breaks=True),
+    Scenario("master-killed", master_killed, sentinels=True, replicas=2, breaks=True),
     Scenario("network-slow", network_slow, proxied=True, breaks=True),
     Scenario("network-cut", network_cut, proxied=True, breaks=True),
     Scenario("network-half-open", network_half_open, proxied=True, breaks=True),

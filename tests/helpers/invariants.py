@@ -395,7 +395,7 @@ def _gaps(numbers: list[int]) -> str:
 
 # -- descriptors and memory -------------------------------------------------------------------
 
-_MORE_DESCRIPTORS = 16
+_MORE_DESCRIPTORS = 32
 _MORE_BYTES = 48 * 1024 * 1024
 
 

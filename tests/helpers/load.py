@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgpack
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 from corex import Client
 from corex_shared.errors import CorexError, StoreError
@@ -37,8 +39,18 @@ _BACKLOG = 60
 def plain_wire(url: str, keys: Keys, node: str) -> Iterator[Wire]:
     """Speak to Redis without any repetition: what is pushed once, arrives at most once."""
     retry = Retry(NoBackoff(), 0)
-    with redis.Redis.from_url(url, socket_timeout=5, retry=retry) as client:
+    if not url.startswith("redis+sentinel:"):
+        with redis.Redis.from_url(url, socket_timeout=5, retry=retry) as client:
+            yield Wire(client, keys, node)
+        return
+    hosts, service = urlsplit(url).netloc.split(","), urlsplit(url).path.split("/")[1]
+    ports = [(host, int(port)) for host, _, port in (one.partition(":") for one in hosts)]
+    make: Any = Sentinel  # has no annotations
+    sentinels = make(ports, sentinel_kwargs={"socket_timeout": 5})
+    with sentinels.master_for(service, socket_timeout=5, retry=retry) as client:
         yield Wire(client, keys, node)
+    for sentinel in sentinels.sentinels:
+        sentinel.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,8 @@ class Target:
         keys: of the namespace.
         nodes: that commands go to, by turns of chance.
         group: that some go to instead; empty for none.
+        replicas: that must have a command for it to have arrived; then there is no load by the
+            client library, which does not wait for replicas.
     """
 
     url: str
@@ -58,6 +72,7 @@ class Target:
     keys: Keys
     nodes: tuple[str, ...]
     group: str = ""
+    replicas: int = 0
 
 
 class Load:
@@ -79,11 +94,10 @@ class Load:
         self._pace = pace
         self._stop = threading.Event()
         self._lock = threading.Lock()
+        self._gate = threading.Lock()
         self._threads = [threading.Thread(target=self._push_all, name="load")]
-        self._threads += [
-            threading.Thread(target=work, name="client")
-            for work in (self._wait_all, self._follow_all, self._watch)
-        ]
+        works = [self._watch, *([] if target.replicas else [self._wait_all, self._follow_all])]
+        self._threads += [threading.Thread(target=work, name="load") for work in works]
         self._prefix = f"{self._rng.randrange(1 << 32):08x}"
         self._number = 0
 
@@ -158,7 +172,7 @@ class Load:
         else:
             order.pushed += 1
         key = order.key
-        order.perhaps += self._insist(lambda: wire.redis.rpush(key, payload))
+        order.perhaps += self._insist(lambda: self._rpush(wire, key, payload))
 
     def _list_for(self, push: Push) -> str:
         keys, node = self._target.keys, self._rng.choice(self._target.nodes)
@@ -186,7 +200,7 @@ class Load:
         bad = BadPayload(mark)
         self.orders.bad.append(bad)
         key = self._target.keys.commands(self._target.nodes[0])
-        bad.perhaps += self._insist(lambda: wire.redis.rpush(key, payload))
+        bad.perhaps += self._insist(lambda: self._rpush(wire, key, payload))
 
     def _push_again(self, wire: Wire) -> None:
         """Use an ID a second time, on the same list: only there it is known which comes first."""
@@ -195,6 +209,21 @@ class Load:
         if orders:
             order = self._rng.choice(orders)
             self.push(wire, self.mix.make("quick", order.id), order)
+
+    def _rpush(self, wire: Wire, key: str, payload: bytes) -> None:
+        replicas = self._target.replicas
+        with self._gate:
+            pipeline = wire.redis.pipeline(transaction=False).rpush(key, payload)
+            if replicas:
+                pipeline.execute_command("WAIT", replicas, 2000)
+            if pipeline.execute()[-1] < replicas:
+                raise redis.ConnectionError("not on all replicas")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let nothing be pushed meanwhile."""
+        with self._gate:
+            yield
 
     def _insist(self, push: Callable[[], object]) -> int:
         """Push until it is acknowledged; return how often before it may have arrived."""
@@ -243,7 +272,8 @@ class Load:
             script = script.replace(push.order.id, "$COREX_JOB_ID")
         try:
             node = self._rng.choice(self._target.nodes)
-            job = client.node(node).bash(script, stream=streams)
+            with self._gate:
+                job = client.node(node).bash(script, stream=streams)
         except StoreError:
             self._stop.wait(_AGAIN)  # it may have been pushed all the same: a stranger
             return None

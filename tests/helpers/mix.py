@@ -36,7 +36,7 @@ class Push:
 class Mix:
     """Makes commands of random kinds."""
 
-    def __init__(self, rng: random.Random, trace: Trace, queues: int = 3) -> None:
+    def __init__(self, rng: random.Random, trace: Trace, queues: int = 2) -> None:
         """Choose by a source of chance; jobs write to a trace."""
         self._rng = rng
         self._trace = trace
@@ -46,7 +46,7 @@ class Mix:
             "quick": (26, self._quick),
             "in-time": (4, self._in_time),
             "long": (8, self._long),
-            "queued": (18, self._queued),
+            "queued": (30, self._queued),
             "stream": (12, self._stream),
             "failing": (4, self._failing),
             "restart": (3, self._restart),
@@ -94,7 +94,7 @@ class Mix:
 
     def _queued(self, job: str) -> Push:
         queue = f"q{self._rng.randrange(self._queues)}"
-        body = f"sleep {self._rng.uniform(0.01, 0.15):.2f}"
+        body = f"sleep {self._rng.uniform(0.02, 0.4):.2f}"
         return self._script(Order(job, "queued", queue=queue), body, queue, queue=queue)
 
     def fleet(self, job: str) -> Push:

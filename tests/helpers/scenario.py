@@ -21,6 +21,7 @@ from tests.helpers.invariants import Allowed, Footprint, Inspection, Report, of_
 from tests.helpers.load import Load, Target, plain_wire
 from tests.helpers.nodes import NodeProcess
 from tests.helpers.proxy import Proxy
+from tests.helpers.sentinel import SentinelTrio
 from tests.helpers.trace import Trace
 from tests.helpers.wire import Wire
 
@@ -48,6 +49,8 @@ class Scenario:
         env: of all agents, beside what they all have.
         nodes: that serve.
         group: that all of them are of; empty for none.
+        sentinels: whether Redis is a master with replicas, watched by Sentinels.
+        replicas: see `Target`.
         proxied: whether agents reach Redis by a proxy.
         states: (state, code) that results may have.
         breaks: see `Allowed`.
@@ -62,6 +65,8 @@ class Scenario:
     env: Mapping[str, str] = field(default_factory=dict)
     nodes: tuple[str, ...] = ("n1",)
     group: str = ""
+    sentinels: bool = False
+    replicas: int = 0
     proxied: bool = False
     states: frozenset[tuple[str, int]] = frozenset()
     breaks: bool = False
@@ -75,7 +80,8 @@ class Arena:
 
     Attributes:
         rng: source of all choices of the scenario.
-        redis: the server.
+        redis: the server, if there is one.
+        sentinels: the servers, if there are several.
         wire: to it, without repetition.
         trace: what jobs say.
         load: what is pushed.
@@ -96,6 +102,7 @@ class Arena:
         self.trouble: list[str] = []
         self.keys = Keys(f"faults-{seed}")
         self.redis = EmbeddedRedis(persistent=True, settings=scenario.redis)
+        self.sentinels: SentinelTrio
         self.wire: Wire
         self.load: Load
         self.proxy: Proxy
@@ -178,17 +185,22 @@ class Arena:
     def set_up(self, stack: ExitStack) -> None:
         """Start the server, the agents and the load."""
         scenario = self._scenario
-        self.redis.start()
-        stack.callback(self.redis.stop)
-        self.url = self.redis.url
+        if scenario.sentinels:
+            self.sentinels = stack.enter_context(SentinelTrio(dict(scenario.redis)))
+            direct = self.sentinels.url
+        else:
+            self.redis.start()
+            stack.callback(self.redis.stop)
+            direct = self.redis.url
+        self.url = direct
         if scenario.proxied:
-            self.proxy = stack.enter_context(Proxy.before(self.redis.url))
-            self.url = self.proxy.url(self.redis.url)
-        self.wire = stack.enter_context(
-            plain_wire(self.redis.url, self.keys, scenario.nodes[0]),
-        )
+            self.proxy = stack.enter_context(Proxy.before(direct))
+            self.url = self.proxy.url(direct)
+        self.wire = stack.enter_context(plain_wire(direct, self.keys, scenario.nodes[0]))
         stack.callback(self._end_agents)
-        target = Target(self.redis.url, self.url, self.keys, scenario.nodes, scenario.group)
+        target = Target(
+            direct, self.url, self.keys, scenario.nodes, scenario.group, scenario.replicas
+        )
         self.load = Load(target, self.trace, self.rng, scenario.pace)
         stack.callback(self.load.stop)
         scenario.prepare(self)
@@ -207,8 +219,9 @@ class Arena:
         """Bring back what is away."""
         if self._scenario.proxied:
             self.proxy.heal()
-        self.redis.resume()
-        self.redis.start()
+        if not self._scenario.sentinels:
+            self.redis.resume()
+            self.redis.start()
         for name, node in list(self._nodes.items()):
             if node.running:
                 node.signal(signal.SIGCONT)

@@ -8,35 +8,101 @@ import typer
 
 from corex.cli.exits import NO_ANSWER
 from corex.cli.output import LiveOutput
-from corex.cli.render import put_json, say
+from corex.cli.render import put_json, put_line, say
 from corex.cli.session import client_of
 from corex_shared.identifiers import check_id
+from corex_shared.states import Level
 
 if TYPE_CHECKING:
     from corex.sync import Client
 
-FOLLOW_TIMEOUT = 3600.0
+JOB_TIMEOUT = 3600.0
 """Seconds that a job is followed unless told otherwise."""
+NODE_TIMEOUT = 1e9
+"""Seconds that nodes are followed unless told otherwise: until Ctrl-C."""
 
 
 def logs(
     context: typer.Context,
-    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's ID.", show_default=False)],
+    job: Annotated[
+        str | None, typer.Argument(metavar="[JOB]", help="The job's ID.", show_default=False)
+    ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until the job ends.")
     ] = False,
+    node: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GLOB", help="With -f, in place of JOB: what the jobs of nodes log, live."
+        ),
+    ] = None,
+    level: Annotated[
+        str | None,
+        typer.Option(metavar="LEVELS", help="With --node: levels only, as in `2,critical`."),
+    ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0, metavar="S", help="Seconds to follow at most.")
-    ] = FOLLOW_TIMEOUT,
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="S",
+            help="Seconds to follow at most.  [default: 3600; with --node until Ctrl-C]",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON message a line.")] = False,
 ) -> None:
-    """Print what a job that was started with live output has written.
+    """Print what a job that was started with live output has written, or what nodes log.
 
-    What is no longer in its log is counted on stderr. Ctrl-C stops the printing, not the job.
+    What cannot be had any more is counted on stderr. Ctrl-C stops the printing, not the job.
     Exits with 3 when nobody knows the job.
     """
+    if (job is None) == (node is None):
+        raise typer.BadParameter("one of them is needed, and not both", param_hint="JOB, --node")
+    if node is not None and not follow:
+        raise typer.BadParameter("what nodes log is not kept: add -f", param_hint="'--node'")
+    if level is not None and node is None:
+        raise typer.BadParameter("it goes with --node", param_hint="'--level'")
+    levels = _levels(level) if level is not None else set()
     with client_of(context) as client:
-        _show_job(client, check_id("job", job), timeout if follow else None, as_json=as_json)
+        if node is not None:
+            limit = NODE_TIMEOUT if timeout is None else timeout
+            _show_nodes(client, node, levels, limit, as_json=as_json)
+        elif job is not None:
+            limit = JOB_TIMEOUT if timeout is None else timeout
+            _show_job(client, check_id("job", job), limit if follow else None, as_json=as_json)
+
+
+def _levels(text: str) -> set[int]:
+    """Read levels, by number or by name."""
+    levels = set()
+    for part in text.split(","):
+        name = part.strip().upper().replace("-", "_")
+        if name.isdigit() and int(name) <= 255:
+            levels.add(int(name))
+        elif name in Level.__members__:
+            levels.add(Level[name].value)
+        else:
+            known = ", ".join(member.lower() for member in Level.__members__)
+            raise typer.BadParameter(
+                f"{part!r} is none of 0 to 255, {known}", param_hint="'--level'"
+            )
+    return levels
+
+
+def _show_nodes(
+    client: Client, glob: str, levels: set[int], timeout: float, *, as_json: bool
+) -> None:
+    """Print what nodes log: each line with its node and its job."""
+    from corex.streams import Gap
+
+    for message in client.follow_nodes(glob, levels=levels, timeout=timeout):
+        if as_json:
+            put_json(message)
+        if isinstance(message, Gap):
+            say(message.text)
+        elif not as_json:
+            for line in message.text.splitlines():
+                put_line(f"{message.node} | {message.job} | {line}")
 
 
 def _show_job(client: Client, job: str, timeout: float | None, *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, TypeVar
 
@@ -21,25 +22,27 @@ from corex.effects import (
     Unserved,
     advance,
 )
+from corex.lookout import PACE, look
 from corex.mailbox import Waiter
+from corex.transport.commands import AsyncCommands
 from corex.transport.inbox import inbox_calls, inbox_entries
+from corex.transport.pulse import CONFIRMATIONS, DEAD, MESSAGES, Pulse
 from corex_shared.connection import COMMAND_TIMEOUT, Endpoint, execute_async, translated
 from corex_shared.endings import end
 from corex_shared.errors import StoreError, StoreUnavailableError
 
 T = TypeVar("T")
 
-COMMANDS = 32
-"""Commands under way at once; each takes a connection."""
-BLOCKS = 8
-"""Commands blocking at once; each takes a connection."""
+BLOCKS = 1
+"""Commands blocking at once, beside the read of the inbox; each takes a connection."""
 
 
 class AsyncTransport:
     """Runs plans.
 
-    Tasks: keep the connections (for commands, for blocking commands, one for each subscription);
-    read the inbox in one task for all coroutines that wait.
+    Tasks: keep the connections (one for commands, one for the inbox, one for a key that is waited
+    on, one for each subscription); read the inbox, and look at keys, in one task for all
+    coroutines that wait.
 
     Attributes:
         endpoint: where Redis is.
@@ -55,7 +58,7 @@ class AsyncTransport:
         self.endpoint = Endpoint(url)
         self._command = self.endpoint.async_command()
         self._blocking = self.endpoint.async_blocking(SLICE)
-        self._commands = asyncio.Semaphore(COMMANDS)
+        self._commands = AsyncCommands(self._execute)
         self._blocks = asyncio.Semaphore(BLOCKS)
         self._inbox = _Inbox(self, core)
         self.closed = False
@@ -107,9 +110,8 @@ class AsyncTransport:
         Raises:
             StoreError: Redis cannot be reached or refused one.
         """
-        self._check_open()
-        async with self._commands:
-            return await execute_async(self._command, calls)
+        self.check_open()
+        return await self._commands.run(calls)
 
     async def run_blocking(self, calls: Sequence[Any]) -> list[Any]:
         """Run commands of which the first blocks.
@@ -117,7 +119,7 @@ class AsyncTransport:
         Raises:
             StoreError: Redis cannot be reached or refused one.
         """
-        self._check_open()
+        self.check_open()
         return await execute_async(self._blocking, calls)
 
     async def perform_effect(self, effect: Effect) -> Any:
@@ -139,9 +141,17 @@ class AsyncTransport:
             case _:
                 raise TypeError(f"no such effect: {effect!r}")
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Refuse to work after `close`.
+
+        Raises:
+            RuntimeError: the client is closed.
+        """
         if self.closed:
             raise RuntimeError("the client is closed")
+
+    async def _execute(self, calls: list[Any]) -> list[Any]:
+        return await execute_async(self._command, calls, keep_refusals=True)
 
 
 def _cancellations() -> int:
@@ -194,7 +204,7 @@ class _Run:
         if isinstance(effect, Subscribe):
             await self._unsubscribe()
             self._subscription = _Subscription(self._transport.endpoint)
-            return await self._subscription.open(effect.channels)
+            return await self._subscription.open(effect)
         if isinstance(effect, Listen):
             if self._subscription is None:
                 raise StoreUnavailableError("not subscribed")
@@ -216,34 +226,50 @@ class _Subscription:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._early: list[bytes] = []
+        self._pulse = Pulse(time.monotonic())
         self._client = endpoint.async_pubsub()
         self._pubsub = self._client.pubsub()
 
-    async def open(self, channels: Sequence[str]) -> None:
+    async def open(self, wanted: Subscribe) -> None:
         """Subscribe; done when the server has confirmed every channel."""
         with translated():
-            await self._pubsub.subscribe(*channels)
+            if wanted.patterns:
+                await self._pubsub.psubscribe(*wanted.channels)
+            else:
+                await self._pubsub.subscribe(*wanted.channels)
             async with asyncio.timeout(COMMAND_TIMEOUT):
-                await self._confirm(len(set(channels)))
+                await self._confirm(len(set(wanted.channels)))
+        self._pulse = Pulse(time.monotonic())
 
     async def _confirm(self, awaited: int) -> None:
         while awaited:
             message = await self._pubsub.get_message(timeout=COMMAND_TIMEOUT)
             if message is None:
                 continue
-            if message["type"] == "subscribe":
+            if message["type"] in CONFIRMATIONS:
                 awaited -= 1
-            elif message["type"] == "message":
+            elif message["type"] in MESSAGES:
                 self._early.append(message["data"])
 
     async def listen(self, seconds: float) -> list[bytes]:
-        """Wait for the next message."""
+        """Wait for the next message.
+
+        Raises:
+            StoreUnavailableError: the connection is lost, or does not answer any more.
+        """
         if self._early:
             early, self._early = self._early, []
             return early
         with translated():
             message = await self._pubsub.get_message(timeout=max(seconds, 0.001))
-        return [message["data"]] if message and message["type"] == "message" else []
+            now = time.monotonic()
+            if message:
+                self._pulse.heard(now)
+            elif self._pulse.is_dead(now):
+                raise StoreUnavailableError(DEAD)
+            elif self._pulse.is_to_ask(now):
+                await self._pubsub.ping()
+        return [message["data"]] if message and message["type"] in MESSAGES else []
 
     async def close(self) -> None:
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
@@ -251,10 +277,11 @@ class _Subscription:
 
 
 class _Inbox:
-    """Reads the inbox in one task, which lives while somebody waits."""
+    """Reads the inbox, and looks at keys, in one task, which lives while somebody waits."""
 
     def __init__(self, transport: AsyncTransport, core: Core) -> None:
         self._transport = transport
+        self._core = core
         self._mailbox = core.mailbox
         self._key = core.inbox
         self._parked: dict[Waiter, asyncio.Future[None]] = {}
@@ -268,6 +295,7 @@ class _Inbox:
         """
         if waiter.ready:
             return
+        self._transport.check_open()
         future = asyncio.get_running_loop().create_future()
         self._parked[waiter] = future
         if self._task is None:
@@ -285,7 +313,8 @@ class _Inbox:
         try:
             while self._parked and error is None:
                 try:
-                    replies = await self._transport.run_blocking(inbox_calls(self._key, SLICE))
+                    self._wake(await self._transport.perform(look(self._core)))
+                    replies = await self._transport.run_blocking(inbox_calls(self._key, PACE))
                 except StoreError as failure:
                     error = failure
                 else:

@@ -22,17 +22,18 @@ from corex.effects import (
     Unserved,
     advance,
 )
+from corex.lookout import PACE, look
 from corex.mailbox import Waiter
+from corex.transport.commands import Commands
 from corex.transport.inbox import inbox_calls, inbox_entries
+from corex.transport.pulse import CONFIRMATIONS, DEAD, MESSAGES, Pulse
 from corex_shared.connection import COMMAND_TIMEOUT, Endpoint, execute, translated
 from corex_shared.errors import StoreError, StoreUnavailableError
 
 T = TypeVar("T")
 
-COMMANDS = 48
-"""Commands under way at once; each takes a connection."""
-BLOCKS = 48
-"""Commands blocking at once; each takes a connection."""
+BLOCKS = 1
+"""Commands blocking at once, beside the read of the inbox; each takes a connection."""
 SHORTEST_LISTEN = 0.25
 """Seconds within which the rest of a message arrives whose beginning did."""
 
@@ -40,8 +41,9 @@ SHORTEST_LISTEN = 0.25
 class SyncTransport:
     """Runs plans.
 
-    Tasks: keep the connections (for commands, for blocking commands, one for each subscription);
-    let one thread at a time read the inbox, for all that wait.
+    Tasks: keep the connections (one for commands, one for the inbox, one for a key that is waited
+    on, one for each subscription); let one thread at a time read the inbox, and look at keys, for
+    all that wait.
 
     Attributes:
         endpoint: where Redis is.
@@ -57,7 +59,7 @@ class SyncTransport:
         self.endpoint = Endpoint(url)
         self._command = self.endpoint.command()
         self._blocking = self.endpoint.blocking(SLICE)
-        self._commands = threading.BoundedSemaphore(COMMANDS)
+        self._commands = Commands(self._execute)
         self._blocks = threading.BoundedSemaphore(BLOCKS)
         self._inbox = _Inbox(self, core)
         self.closed = False
@@ -109,8 +111,7 @@ class SyncTransport:
             StoreError: Redis cannot be reached or refused one.
         """
         self._check_open()
-        with self._commands:
-            return execute(self._command, calls)
+        return self._commands.run(calls)
 
     def run_blocking(self, calls: Sequence[Any]) -> list[Any]:
         """Run commands of which the first blocks.
@@ -146,6 +147,9 @@ class SyncTransport:
         if self.closed:
             raise RuntimeError("the client is closed")
 
+    def _execute(self, calls: list[Any]) -> list[Any]:
+        return execute(self._command, calls, keep_refusals=True)
+
 
 class _Run:
     """One plan on its way, with its subscription."""
@@ -176,7 +180,7 @@ class _Run:
     def _perform(self, effect: Effect) -> Any:
         if isinstance(effect, Subscribe):
             self._unsubscribe()
-            self._subscription = _Subscription(self._transport.endpoint, effect.channels)
+            self._subscription = _Subscription(self._transport.endpoint, effect)
             return None
         if isinstance(effect, Listen):
             if self._subscription is None:
@@ -197,17 +201,21 @@ class _Run:
 class _Subscription:
     """A connection that listens to channels."""
 
-    def __init__(self, endpoint: Endpoint, channels: Sequence[str]) -> None:
+    def __init__(self, endpoint: Endpoint, wanted: Subscribe) -> None:
         self._early: list[bytes] = []
         self._client = endpoint.pubsub()
         self._pubsub = self._client.pubsub()  # type: ignore[no-untyped-call]
         try:
             with translated():
-                self._pubsub.subscribe(*channels)
-                self._confirm(len(set(channels)))
+                if wanted.patterns:
+                    self._pubsub.psubscribe(*wanted.channels)
+                else:
+                    self._pubsub.subscribe(*wanted.channels)
+                self._confirm(len(set(wanted.channels)))
         except BaseException:
             self.close()
             raise
+        self._pulse = Pulse(time.monotonic())
 
     def _confirm(self, awaited: int) -> None:
         end = time.monotonic() + COMMAND_TIMEOUT
@@ -218,19 +226,30 @@ class _Subscription:
             message = self._pubsub.get_message(timeout=left)
             if message is None:
                 continue
-            if message["type"] == "subscribe":
+            if message["type"] in CONFIRMATIONS:
                 awaited -= 1
-            elif message["type"] == "message":
+            elif message["type"] in MESSAGES:
                 self._early.append(message["data"])
 
     def listen(self, seconds: float) -> list[bytes]:
-        """Wait for the next message."""
+        """Wait for the next message.
+
+        Raises:
+            StoreUnavailableError: the connection is lost, or does not answer any more.
+        """
         if self._early:
             early, self._early = self._early, []
             return early
         with translated():
             message = self._pubsub.get_message(timeout=max(seconds, SHORTEST_LISTEN))
-        return [message["data"]] if message and message["type"] == "message" else []
+            now = time.monotonic()
+            if message:
+                self._pulse.heard(now)
+            elif self._pulse.is_dead(now):
+                raise StoreUnavailableError(DEAD)
+            elif self._pulse.is_to_ask(now):
+                self._pubsub.ping()
+        return [message["data"]] if message and message["type"] in MESSAGES else []
 
     def close(self) -> None:
         self._pubsub.close()
@@ -238,7 +257,7 @@ class _Subscription:
 
 
 class _Inbox:
-    """Reads the inbox for all threads that wait.
+    """Reads the inbox, and looks at keys, for all threads that wait.
 
     One of them leads: it reads for the others too until its own mail has come or its time is up,
     and then lets another lead.
@@ -246,6 +265,7 @@ class _Inbox:
 
     def __init__(self, transport: SyncTransport, core: Core) -> None:
         self._transport = transport
+        self._core = core
         self._mailbox = core.mailbox
         self._key = core.inbox
         self._lock = threading.Lock()
@@ -280,19 +300,23 @@ class _Inbox:
     def _lead(self, waiter: Waiter, end: float) -> None:
         try:
             while True:
-                seconds = max(0.0, min(SLICE, end - time.monotonic()))
-                replies = self._transport.run_blocking(inbox_calls(self._key, seconds))
-                woken = self._mailbox.put(inbox_entries(replies))
-                with self._lock:
-                    for other in woken:
-                        if other in self._parked:
-                            self._parked[other].set()
+                self._wake(self._transport.perform(look(self._core)))
+                seconds = max(0.0, min(PACE, end - time.monotonic()))
+                if not waiter.ready:
+                    replies = self._transport.run_blocking(inbox_calls(self._key, seconds))
+                    self._wake(self._mailbox.put(inbox_entries(replies)))
                 if waiter.ready or time.monotonic() >= end:
                     return
         finally:
             with self._lock:
                 self._led = False
                 self._let_another_lead()
+
+    def _wake(self, waiters: set[Waiter]) -> None:
+        with self._lock:
+            for waiter in waiters:
+                if waiter in self._parked:
+                    self._parked[waiter].set()
 
     def _let_another_lead(self) -> None:
         if not self._led and self._parked:

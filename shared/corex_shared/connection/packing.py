@@ -59,10 +59,13 @@ class Noticing:
 
 
 class Explaining:
-    """Says what went wrong with TLS in words for people."""
+    """Says what went wrong with TLS in words for people; reads its files anew each time."""
+
+    ssl_context: Any
 
     async def connect(self) -> None:
         """Connect."""
+        self.ssl_context.context = None  # its files may have been renewed since
         try:
             await super().connect()  # type: ignore[misc]  # of the class that this is mixed into
         except (LostError, LateError) as error:

@@ -11,7 +11,7 @@
 --         2 under the same claim, with a result already, 0 the ID belongs to another command
 --         (or its keys to somebody else: they are of another type), -1 the claim was handed on:
 --         it is on its way back to the list of its group (lua/takeover.lua), -2 it was claimed
---         here, and somebody else holds it by now: this agent was taken for gone.
+--         here, and somebody else holds it by now: a successor, while this agent was stopped.
 -- A job whose stage is `finished` had a result, even if a client has removed it.
 --
 -- Atomic because two nodes may be handed one ID at the same moment.
@@ -19,16 +19,16 @@ local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 
 local function accept(state, result, claim, stage, fresh)
-  local seen = redis.call('HMGET', state, 'claim', 'stage', 'gone:' .. claim, 'holder')
+  local seen = redis.call('HMGET', state, 'claim', 'stage', 'holder', 'gone:' .. claim)
   local owner = seen[1]
-  if seen[3] then
+  if seen[4] then
     return -1
   end
   local done = redis.call('EXISTS', result) == 1 or seen[2] == 'finished'
   if owner == claim then
     if done then
       return 2
-    elseif fresh == '1' and seen[4] and seen[4] ~= ARGV[1] then
+    elseif fresh == '1' and seen[3] and seen[3] ~= ARGV[1] then
       return -2
     end
     redis.call('HSET', state, 'holder', ARGV[1], 'stage', stage)

@@ -461,8 +461,8 @@ def test_an_agent_that_grows() -> None:
     before = Footprint(1, descriptors=40, rss=100 * MB)
     assert Footprint(1, 44, 120 * MB).grown(before) == []
     assert Footprint(2, 400, 900 * MB).grown(before) == []  # another agent
-    assert len(Footprint(1, 60, 100 * MB).grown(before)) == 1
-    assert len(Footprint(1, 60, 200 * MB).grown(before)) == 2
+    assert len(Footprint(1, 90, 100 * MB).grown(before)) == 1
+    assert len(Footprint(1, 90, 200 * MB).grown(before)) == 2
 
 
 def test_a_footprint_is_of_the_agent_and_its_children() -> None:

@@ -104,7 +104,7 @@ def test_a_client_writes_nothing_of_a_node(
         ("DEL", keys.presence("n1")),
         ("ZADD", keys.nodes(), 1, "forged"),
         ("LPOP", keys.commands("n1")),
-        ("LRANGE", keys.commands("n1"), 0, -1),
+        ("LTRIM", keys.commands("n1"), 1, 0),
         ("DEL", keys.commands("n1")),
         ("RPUSH", keys.rejected("n1"), "forged"),
         ("HSET", keys.queue_owner("q"), "job", "forged"),
@@ -117,8 +117,9 @@ def test_a_client_writes_nothing_of_a_node(
 
 
 def test_a_client_forges_no_results(as_client: Any, keys: Keys) -> None:
-    """It reads results, states and logs, and writes none."""
+    """It reads results, states and logs, and writes none; nor does it read others' commands."""
     attempts: list[tuple[Any, ...]] = [
+        ("LRANGE", keys.commands("n1"), 0, -1),
         ("RPUSH", keys.result("j"), "forged"),
         ("BLMOVE", keys.result("a"), keys.result("b"), "LEFT", "LEFT", 0.1),
         ("DEL", keys.result("j")),

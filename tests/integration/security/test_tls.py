@@ -240,6 +240,27 @@ def test_a_node_keeps_trying_until_the_server_can_be_trusted(
         server.stop()
 
 
+def test_a_node_whose_certificate_is_renewed_gets_in(
+    secured: Server, trust: Trust, users: Users, run_node: RunNode, keys: Keys, tmp_path: Path
+) -> None:
+    """Without being started anew: it reads the files whenever it connects."""
+    files = {"certfile": tmp_path / "own.crt", "keyfile": tmp_path / "own.key"}
+    shutil.copy(trust.expired_client.certificate, files["certfile"])
+    shutil.copy(trust.expired_client.key, files["keyfile"])
+    options = {**trust.files, **{name: str(path) for name, path in files.items()}}
+    url = tls_url(secured.tls_port, login=users.add("node", "n1"), **options)
+    node = run_node("n1", url=url, start=False)
+    node.start(wait=False)
+    eventually(lambda: node.log_text().count("ssl_certfile") >= 2)
+    assert "expired" in node.log_text()
+    shutil.copy(trust.client.certificate, files["certfile"])
+    shutil.copy(trust.client.key, files["keyfile"])
+    with secured.client() as admin:
+        eventually(lambda: admin.exists(keys.presence("n1")))
+        admin.client_kill_filter(user="n1")
+    assert node.stop() == 0
+
+
 def test_a_node_with_a_file_that_is_not_there_ends_at_once(run_node: RunNode) -> None:
     """It names the option and not the path."""
     url = "rediss://127.0.0.1:1/0?ssl_ca_certs=/etc/hostname&ssl_keyfile=/nowhere/hidden.key"

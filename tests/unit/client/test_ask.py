@@ -44,7 +44,7 @@ def _answer(core: Core, **fields: Any) -> Any:
     """Answer the effect that waits for the result."""
 
     def answer(effect: ReadInbox) -> None:
-        (job,) = effect.waiter.keys
+        job = effect.waiter.keys[0]
         core.mailbox.put([packed(result_of(job, **fields))])
 
     return answer
@@ -94,7 +94,7 @@ def test_an_answer_of_another_form_is_refused_and_what_is_wrong_named(data: str,
     core = make_core()
 
     def answer(effect: ReadInbox) -> None:
-        (job,) = effect.waiter.keys
+        job = effect.waiter.keys[0]
         effect.waiter.ready.append(_mail(job, data))
 
     with pytest.raises(DecodeError, match=f"^x.list: {what}"):
@@ -192,7 +192,7 @@ def test_what_cannot_be_taken_out_of_redis_stays_there() -> None:
 
 def _hint(core: Core) -> Any:
     def answer(effect: ReadInbox) -> None:
-        (job,) = effect.waiter.keys
+        job = effect.waiter.keys[0]
         core.mailbox.put([msgspec.msgpack.encode({"id": job})])
 
     return answer

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from corex.core import SLICE, Core
+from corex.core import Core
 from corex.effects import ReadInbox, Run, Sleep
-from corex.gather import SWEEP, as_completed
+from corex.gather import as_completed
+from corex.lookout import MOST, SAFETY
+from corex.mailbox import Mail, found_key
 from corex.ticket import Ticket
-from corex_shared.errors import StoreUnavailableError, WaitTimeout
+from corex_shared.errors import DecodeError, StoreUnavailableError, WaitTimeout
 from corex_shared.scripts import whole
 from tests.unit.client.playing import Clock, make_core, packed, play, result_of
 
@@ -23,6 +25,15 @@ def _ours(*jobs: str) -> list[Ticket]:
 def _mail(core: Core, *jobs: str) -> Callable[[ReadInbox], None]:
     def read(effect: ReadInbox) -> None:
         core.mailbox.put(packed(result_of(job)) for job in jobs)
+
+    return read
+
+
+def _found_at_keys(core: Core, *jobs: str) -> Callable[[ReadInbox], None]:
+    """Let the lookout find these while the inbox is read."""
+
+    def read(effect: ReadInbox) -> None:
+        core.mailbox.bring(Mail(found_key(job), job, result_of(job)) for job in jobs)
 
     return read
 
@@ -91,29 +102,38 @@ def test_hints_are_fetched_together() -> None:
 
 
 def test_lost_hints_are_found_by_the_keys() -> None:
-    """After a silence of the inbox the keys of outstanding jobs are looked at."""
+    """What the lookout finds is given as what the inbox tells; all that is open is watched."""
     clock = Clock()
-    plan = as_completed(make_core(clock), _ours("a", "b"), 60, fresh=True)
-    played = play(plan, _pass(clock), _found("a", "b"))
+    core = make_core(clock)
+    plan = as_completed(core, _ours("a", "b"), 60, fresh=True)
+    watched: list[str] = []
+
+    def read(effect: ReadInbox) -> None:
+        clock.now += SAFETY
+        watched.extend(core.lookout.due(clock.now))
+        _found_at_keys(core, "a", "b")(effect)
+
+    played = play(plan, read)
     assert len(played.emitted) == 2
-    assert played.effects[0].seconds == SLICE
+    assert watched == ["a", "b"]
+    clock.now += 2 * SAFETY
+    assert core.lookout.due(clock.now) == []
 
 
 def test_a_silence_costs_a_bounded_number_of_looks() -> None:
     """With very many jobs each silence looks at some, and the next one at the next."""
     clock = Clock()
-    looked: list[str] = []
-
-    def look(effect: Run) -> list[None]:
-        looked.extend(str(whole(call)[1]) for call in effect.calls)
-        return [None] * len(effect.calls)
-
-    jobs = _ours(*(f"j{number}" for number in range(SWEEP + 10)))
-    chunks = SWEEP // 500
-    answers = [_pass(clock), *[look] * chunks, _pass(clock), *[look] * chunks]
-    play(as_completed(make_core(clock), jobs, 60, fresh=True), *answers)
-    assert len(looked) == 2 * SWEEP
-    assert len(set(looked)) == SWEEP + 10
+    core = make_core(clock)
+    jobs = _ours(*(f"j{number}" for number in range(MOST + 10)))
+    plan = as_completed(core, jobs, 60, fresh=True)
+    play(plan)
+    clock.now += SAFETY
+    first = core.lookout.due(clock.now)
+    clock.now += SAFETY
+    second = core.lookout.due(clock.now)
+    plan.close()
+    assert len(first) == len(second) == MOST
+    assert len({*first, *second}) == MOST + 10
 
 
 def test_after_a_lost_connection_all_keys_are_looked_at() -> None:
@@ -134,24 +154,32 @@ def test_the_end_says_how_many_are_outstanding() -> None:
         play(plan, _mail(core, "a"), _pass(clock), _found())
 
 
-def test_jobs_of_others_are_polled() -> None:
-    """Jobs that the inbox will not tell of are looked up in growing intervals."""
-    clock = Clock()
-    plan = as_completed(make_core(clock), [Ticket("a"), Ticket("b")], 60)
-    played = play(plan, _found(), _found("a"), _found(), _found("b"), clock=clock)
-    assert [index for index, _ in played.emitted] == [0, 1]
-    pauses = [effect.seconds for effect in played.effects if isinstance(effect, Sleep)]
-    assert pauses == [0.02, 0.02, 0.04]
+def test_jobs_of_others_are_left_to_the_lookout() -> None:
+    """Jobs that the inbox will not tell of are looked at once, then whenever the lookout looks."""
+    core = make_core()
+    plan = as_completed(core, [Ticket("a"), Ticket("b")], 60)
+    played = play(plan, _found("b"), _found_at_keys(core, "a"))
+    assert [index for index, _ in played.emitted] == [1, 0]
+    assert [type(effect) for effect in played.effects] == [Run, ReadInbox]
 
 
-def test_polling_for_others_does_not_look_at_our_keys() -> None:
-    """A mixed list polls only what has to be polled, and reads the inbox meanwhile."""
-    clock = Clock()
-    core = make_core(clock)
+def test_fresh_jobs_are_not_looked_at_with_those_of_others() -> None:
+    """A mixed list has only those looked at which may have ended, and reads the inbox meanwhile."""
+    core = make_core()
     plan = as_completed(core, [*_ours("mine"), Ticket("theirs")], 60, fresh=True)
-    played = play(
-        plan, _found(), _pass(clock), _found(), _mail(core, "mine"), _found("theirs"), clock=clock
-    )
+    played = play(plan, _found(), _mail(core, "mine"), _found_at_keys(core, "theirs"))
     assert played.done
     looks = [effect for effect in played.effects if isinstance(effect, Run)]
     assert all(len(effect.calls) == 1 for effect in looks)
+
+
+def test_a_result_that_cannot_be_read_is_its_waiters_error() -> None:
+    """A find without result leads to the key, whose error is raised here and not elsewhere."""
+    core = make_core()
+
+    def read(effect: ReadInbox) -> None:
+        core.mailbox.bring([Mail(found_key("a"), "a", None)])
+
+    plan = as_completed(core, _ours("a"), 60, fresh=True)
+    with pytest.raises(DecodeError):
+        play(plan, read, [b"junk"])

@@ -34,7 +34,7 @@ class _Node:
 
     def __call__(self, effect: Run | ReadInbox) -> Any:
         if isinstance(effect, ReadInbox):
-            (job,) = effect.waiter.keys
+            job = effect.waiter.keys[0]
             data = "true" if self.knows else "false"
             self.core.mailbox.put([packed(result_of(job, data=data, level=20))])
             return None

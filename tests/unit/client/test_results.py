@@ -6,6 +6,8 @@ import pytest
 
 from corex.core import SLICE, Core
 from corex.effects import Block, ReadInbox, Run, Sleep, Unserved
+from corex.lookout import PACE, SAFETY
+from corex.mailbox import Mail, found_key
 from corex.results import answer, peek, wait
 from corex.ticket import Ticket
 from corex_shared.errors import (
@@ -79,12 +81,21 @@ def test_a_hint_is_fetched() -> None:
 
 
 def test_a_lost_hint_is_found_by_the_key() -> None:
-    """When the inbox was silent for a while the key is looked at."""
+    """While the inbox is read the key is watched; what is found there is the result."""
     clock = Clock()
-    played = play(wait(make_core(clock), OURS, 60, fresh=True), _pass(clock), FOUND)
+    core = make_core(clock)
+
+    def read(effect: ReadInbox) -> None:
+        clock.now += SAFETY
+        assert core.lookout.due(clock.now) == ["a1"]
+        core.mailbox.bring([Mail(found_key("a1"), "a1", result_of("a1"))])
+
+    played = play(wait(core, OURS, 60, fresh=True), read)
     assert played.value == result_of("a1")
     assert isinstance(played.effects[0], ReadInbox)
     assert played.effects[0].seconds == SLICE
+    clock.now += 2 * SAFETY
+    assert core.lookout.due(clock.now) == []
 
 
 def test_a_lost_connection_is_outlived() -> None:
@@ -103,7 +114,7 @@ def test_a_wait_is_bounded() -> None:
     """At the end of its time it says what it waited for, having looked at the key once more."""
     clock = Clock()
     with pytest.raises(WaitTimeout, match="result of job a1: not within 7 s"):
-        play(wait(make_core(clock), OURS, 7, fresh=True), _pass(clock), NONE, _pass(clock), NONE)
+        play(wait(make_core(clock), OURS, 7, fresh=True), _pass(clock), _pass(clock), NONE)
 
 
 def test_a_refusal_is_no_reason_to_wait() -> None:
@@ -117,6 +128,17 @@ def test_zero_looks_once() -> None:
     assert play(wait(make_core(), OURS, 0, fresh=True), FOUND).value == result_of("a1")
     with pytest.raises(WaitTimeout):
         play(wait(make_core(), OURS, 0, fresh=True), NONE)
+
+
+def test_the_key_of_a_used_id_is_not_watched() -> None:
+    """Nor is it left to the lookout."""
+    clock = Clock()
+    core = make_core(clock)
+    plan = wait(core, Ticket("a1", "n1", mail=("!a1",), key_counts=False), 60)
+    play(plan)
+    clock.now += 2 * SAFETY
+    assert core.lookout.due(clock.now) == []
+    plan.close()
 
 
 def test_the_key_of_a_used_id_is_not_looked_at() -> None:
@@ -152,15 +174,21 @@ def test_a_job_of_others_is_waited_for_on_its_key() -> None:
     ]
 
 
-def test_without_a_connection_left_the_key_is_polled() -> None:
-    """When all blocking connections are in use the key is looked at in growing intervals."""
+def test_without_a_connection_left_the_key_is_left_to_the_lookout() -> None:
+    """When the connection for keys is in use, what the lookout finds is waited for."""
     clock = Clock()
+    core = make_core(clock)
+
+    def found(effect: ReadInbox) -> None:
+        clock.now += PACE
+        assert core.lookout.due(clock.now) == ["a1"]
+        core.mailbox.bring([Mail(found_key("a1"), "a1", result_of("a1"))])
+
     busy = Unserved.BUSY
-    plan = wait(make_core(clock), THEIRS, 60)
-    played = play(plan, NONE, busy, NONE, busy, NONE, busy, FOUND, clock=clock)
+    played = play(wait(core, THEIRS, 60), NONE, busy, _pass(clock), busy, found)
     assert played.value == result_of("a1")
-    pauses = [effect.seconds for effect in played.effects if isinstance(effect, Sleep)]
-    assert pauses == [0.02, 0.04, 0.08]
+    kinds = [type(effect) for effect in played.effects]
+    assert kinds == [Run, Block, ReadInbox, Block, ReadInbox]
 
 
 def test_waiting_for_others_outlives_a_lost_connection() -> None:

@@ -35,7 +35,7 @@ class _Node:
                 said = [message_of(job, at, text) for at, text in enumerate(self.texts)]
                 return [packed(m) for m in [*said, message_of(job, last, "{}", flags=3, level=20)]]
             case ReadInbox(waiter, _):
-                (job,) = waiter.keys
+                job = waiter.keys[0]
                 self.core.mailbox.put([packed(self._result(job))])
                 return None
         return [self._call(*call) for call in effect.calls]
