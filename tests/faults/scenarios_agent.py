@@ -114,35 +114,46 @@ def taken_over(arena: Arena) -> None:
     """The agent is stopped between two steps, or anywhere; taken over; goes on, a stranger now."""
     points = [faults.CLAIMED, faults.ENDED]
     while True:
-        for point in points:
-            _take_over(arena, point)
+        for turn, point in enumerate(points):
+            old = _stop_at(arena, point)
+            new = _take_over(arena, old)
+            if turn:  # whatever the old one took from under the new one, the next must find
+                arena.kill(new, spawners=True)
+                arena.start()
         if not arena.goes_on():
             return
         points = arena.rng.sample([*_POINTS[:-1], ""], 2)
 
 
 def _prepare_for_reruns(arena: Arena) -> None:
-    arena.load.mix.weigh(retry=40, queued=10)
+    arena.load.mix.weigh(queued=15, long=2)
+    arena.load.mix.add("rerun", 25, arena.load.mix.rerun)
 
 
-def _take_over(arena: Arena, point: str) -> None:
+def _stop_at(arena: Arena, point: str) -> NodeProcess:
+    """Have an agent that is stopped as it passes a point; anywhere if there is none."""
     arena.kill(arena.node())
-    count = arena.rng.randrange(4, 12)
+    count = arena.rng.randrange(4, 8)
     old = arena.start(env={"COREX_FAULT": f"{point}:{count}:stop"} if point else {})
     if not point:
         arena.loaded(10)
         old.signal(signal.SIGSTOP)
     eventually(lambda: _is_stopped(old), f"it stops at {point}", seconds=15)
     arena.died(f"taken over at {point or 'random'}")
+    return old
+
+
+def _take_over(arena: Arena, old: NodeProcess) -> NodeProcess:
+    """Start a successor; have the old one go on, which must find that it is not needed."""
     new = arena.start()
     eventually(lambda: "node.ready" in new.log_text(), "it is ready")
+    # On the server the old one has waited for such commands for longer than the new one.
+    for _ in range(3):
+        arena.load.push_one(arena.wire, "ping", control=True)
     old.signal(signal.SIGCONT)
-    code = old.wait(20)
-    if code != 1:
+    if (code := old.wait(30)) != 1:
         arena.trouble.append(f"an agent that was taken over ended with {code}")
-    # Whatever the old one took from under the new one, the next must find.
-    arena.kill(new, spawners=True)
-    arena.start()
+    return new
 
 
 def _is_stopped(node: NodeProcess) -> bool:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -31,6 +31,8 @@ _GIVE_UP = 60.0
 """Seconds within which Redis must be back for a push."""
 _AGAIN = 0.05
 _LOOK = 0.2
+_CHANCES = ("push", "wait", "follow", "aside")
+"""Whoever makes choices has a source of chance of its own, so that none depends on another's pace."""
 _BACKLOG = 60
 """Commands without a result from which on no more are pushed for a while."""
 
@@ -88,9 +90,11 @@ class Load:
             pace: commands a second.
         """
         self.orders = Orders()
-        self.mix = Mix(random.Random(rng.random()), trace)
+        self._rngs = {name: random.Random(rng.random()) for name in _CHANCES}
+        self._mixes = {name: Mix(chance, trace) for name, chance in self._rngs.items()}
+        self.mix = self._mixes["push"]
         self._target = target
-        self._rng = random.Random(rng.random())
+        self._rng = self._rngs["push"]
         self._pace = pace
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -154,32 +158,45 @@ class Load:
         else:
             self.push(wire, self.mix.choose(self._new_id()))
 
-    def push(self, wire: Wire, push: Push, order: Order | None = None) -> None:
+    def push_one(self, wire: Wire, kind: str, *, control: bool = False) -> None:
+        """Push a command of one kind now, past the backlog if so asked."""
+        push = self._mixes["aside"].make(kind, self._new_id())
+        self.push(wire, replace(push, control=control), rng=self._rngs["aside"])
+
+    def push(
+        self,
+        wire: Wire,
+        push: Push,
+        order: Order | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
         """Push a command until it has certainly arrived; note how often it may have.
 
         Args:
             wire: to Redis, without repetition.
             push: the command.
             order: that it is a repetition of; None for a new one.
+            rng: source of choices; that of the load itself when None.
         """
-        encode = self._rng.choice([None, msgpack.packb])
+        rng = rng or self._rng
+        encode = rng.choice([None, msgpack.packb])
         fields = {**(push.fields or {}), "id": push.order.id}
         payload = wire.payload(push.command, push.arguments, encode=encode, **fields)
         if order is None:
             order = push.order
-            order.key = self._list_for(push)
+            order.key = self._list_for(push, rng)
             self._add(order)
         else:
             order.pushed += 1
         key = order.key
         order.perhaps += self._insist(lambda: self._rpush(wire, key, payload))
 
-    def _list_for(self, push: Push) -> str:
-        keys, node = self._target.keys, self._rng.choice(self._target.nodes)
+    def _list_for(self, push: Push, rng: random.Random) -> str:
+        keys, node = self._target.keys, rng.choice(self._target.nodes)
         if push.control:
             return keys.control(node)
         group = self._target.group
-        if group and push.order.queue is None and self._rng.random() < 0.5:
+        if group and push.order.queue is None and rng.random() < 0.5:
             return keys.group_commands(group)
         if push.order.queue is not None and not push.order.fleet:
             node = self._target.nodes[0]  # order holds within a node
@@ -243,20 +260,20 @@ class Load:
 
     def _wait_all(self) -> None:
         """Submit some jobs, wait for all of them, and so on."""
-        rng = random.Random(self._rng.random())
+        rng = self._rngs["wait"]
         with self._client() as client:
             while not self._stop.is_set():
-                jobs = [self._submit(client, "quick") for _ in range(rng.randrange(1, 5))]
+                jobs = [self._submit(client, "wait") for _ in range(rng.randrange(1, 5))]
                 for order, wait in (job for job in jobs if job is not None):
                     self._received(order, wait)
                 self._stop.wait(rng.uniform(0, 0.2))
 
     def _follow_all(self) -> None:
         """Submit a job, follow its messages to the end, and so on."""
-        rng = random.Random(self._rng.random())
+        rng = self._rngs["follow"]
         with self._client() as client:
             while not self._stop.is_set():
-                job = self._submit(client, "stream")
+                job = self._submit(client, "follow")
                 if job is not None:
                     self._received(*job)
                 self._stop.wait(rng.uniform(0, 0.3))
@@ -264,14 +281,14 @@ class Load:
     def _client(self) -> Client:
         return Client(self._target.client_url, namespace=self._target.keys.namespace)
 
-    def _submit(self, client: Client, kind: str) -> tuple[Order, Callable[[], Pairs]] | None:
-        push = self.mix.make(kind, self._new_id())
+    def _submit(self, client: Client, what: str) -> tuple[Order, Callable[[], Pairs]] | None:
+        streams = what == "follow"
+        push = self._mixes[what].make("stream" if streams else "quick", self._new_id())
         script = str((push.arguments or {})["script"])
-        streams = kind == "stream"
         if streams:
             script = script.replace(push.order.id, "$COREX_JOB_ID")
         try:
-            node = self._rng.choice(self._target.nodes)
+            node = self._rngs[what].choice(self._target.nodes)
             with self._gate:
                 job = client.node(node).bash(script, stream=streams)
         except StoreError:

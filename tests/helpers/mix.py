@@ -123,6 +123,11 @@ class Mix:
         body = f"sleep {self._rng.uniform(0.1, 1.0):.2f}"
         return self._script(Order(job, "retry", retries=True), body, job, on_lost="retry")
 
+    def rerun(self, job: str) -> Push:
+        """Make one that runs again when its agent dies, and takes its time; a kind to be added."""
+        body = f"sleep {self._rng.uniform(1.5, 2.5):.2f}"
+        return self._script(Order(job, "rerun", retries=True), body, job, on_lost="retry")
+
     def _timeout(self, job: str) -> Push:
         order = Order(job, "timeout", frozenset({"TIMEOUT"}))
         return self._script(order, "exec sleep 300", max_time=1, grace=1)
