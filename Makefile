@@ -2,6 +2,7 @@
 #
 #   PYTHON=python3.12 make setup        build .venv with that interpreter
 #   make test ARGS="-k claims -x"       arguments for pytest; also for demo, bench, lock
+#   make faults MINUTES=60 SEED=7       the fault suite, longer, with the choices of a seed
 #
 # Everything is installed into .venv by ops/setup.sh, once: a stamp in there says that it was
 # done, and is out of date when the dependencies or the script changed after it.
@@ -27,7 +28,7 @@ ifneq ($(shell cat $(VENV)/.setup-path 2>/dev/null),$(CURDIR))
 $(STAMP): moved
 endif
 
-.PHONY: help setup demo test check format bench lock clean moved
+.PHONY: help setup demo test faults check format bench lock clean moved
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +43,11 @@ demo: $(STAMP) ## a node on an embedded Redis runs real commands and shows their
 
 test: $(STAMP) ## the whole test suite
 	$(BIN)/pytest $(ARGS)
+
+# SEED=number chooses what is done, SEED=scenario:number repeats one round; ONLY=scenario,scenario.
+MINUTES ?= 10
+faults: $(STAMP) ## the fault suite for MINUTES=10: nothing is lost, nothing runs twice
+	$(BIN)/python -m tests.faults.run --minutes "$(MINUTES)" --seed "$(SEED)" --only "$(ONLY)"
 
 check: $(STAMP) ## formatting, lint, types, import rules
 	$(BIN)/ruff format --check .

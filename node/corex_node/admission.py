@@ -32,7 +32,7 @@ from corex_shared.errors import StoreError
 from corex_shared.models import Command, JobResult
 from corex_shared.states import JobState, Stage
 
-_ACCEPTED, _SETTLED, _HANDED_ON = 1, 2, -1
+_ACCEPTED, _SETTLED, _HANDED_ON, _OVERTAKEN = 1, 2, -1, -2
 _IN_USE = "id: it is in use or has a result"
 _SHOWN_OF_PAYLOAD = 4096
 """Bytes of a rejected payload that its entry shows."""
@@ -231,7 +231,7 @@ class Admission:
             self._outbox.settle(ticket, item.refusal)
         elif answer == _SETTLED:
             self._outbox.release(self._held(item.inbound))
-        elif answer != _HANDED_ON:  # what is handed on, the group's reapers see through
+        elif answer not in (_HANDED_ON, _OVERTAKEN):  # the group's reapers see these through
             item.is_duplicate = True
 
     def _disown(self, inbound: Inbound) -> None:

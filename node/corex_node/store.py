@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
+from msgspec import structs
 
 from corex_node.places import Place, group_place, own_place
 from corex_node.records import Acceptance, Emission, Filing, Held, Refiling, Rejection
@@ -140,8 +140,8 @@ class NodeStore:
         """Accept jobs and file their commands, in one round trip.
 
         Returns:
-            For each acceptance 1 (accepted), 2 (had a result already), 0 (the ID is another's) or
-            -1 (it is on its way back to its list).
+            For each acceptance 1 (accepted), 2 (had a result already), 0 (the ID is another's), -1
+            (it is on its way back to its list) or -2 (of a group: another node has taken it over).
 
         Raises:
             LeaseLostError: another agent serves the node now.
@@ -157,12 +157,13 @@ class NodeStore:
         for group, reply in zip(reversed(filed), reversed(replies), strict=False):
             self._check_lease(reply, group)
         answers: list[int] = replies[0] if acceptances else []
-        if _OVERTAKEN not in answers:
+        own = [not job.group for job in acceptances]
+        if not any(mine and seen == _OVERTAKEN for mine, seen in zip(own, answers, strict=False)):
             return answers
-        if not filings:
-            self._check_lease(_ANOTHERS, acceptances[answers.index(_OVERTAKEN)].group)
+        if "" not in filed:
+            raise LeaseLostError("another agent has taken over what was claimed")
         # The lease is ours: it is a predecessor's that a forgetful server has brought back.
-        known = [msgspec.structs.replace(job, fresh=False) for job in acceptances]
+        known = [job if job.group else structs.replace(job, fresh=False) for job in acceptances]
         return await self.admit(known, filings)
 
     async def mark(self, filings: Sequence[Filing]) -> set[str]:
