@@ -32,7 +32,7 @@ _GIVE_UP = 60.0
 _AGAIN = 0.05
 _LOOK = 0.2
 _CHANCES = ("push", "wait", "follow", "aside")
-"""Whoever makes choices has a source of chance of its own: none depends on another's pace."""
+"""Who makes choices, each by a source of chance of its own: none depends on another's pace."""
 _BACKLOG = 60
 """Commands without a result from which on no more are pushed for a while."""
 
