@@ -15,6 +15,7 @@ from corex import AsyncClient, Client
 from corex_node.process.embedded import EmbeddedRedis
 from corex_shared.keys import Keys
 from tests.conftest import RunNode
+from tests.helpers.eventually import eventually
 from tests.helpers.nodes import COREX
 from tests.integration.client.hand import HandNode, meanwhile
 
@@ -152,6 +153,9 @@ def test_nodes_that_are_ill(
     family = [agent, *agent.children(recursive=True)]
     for member in family:
         member.suspend()
+    # The agent had asked for the next command already: it gets this one, stopped or not.
+    raw.rpush(keys.control("hung"), b'{"id": "d", "command": "core.ping"}')
+    eventually(lambda: not raw.llen(keys.control("hung")))
     try:
         code, found = _doctor(redis_url, "--timeout", "1", namespace=namespace)
         assert raw.llen(keys.control("hung")) == 0  # what was not answered is taken back
