@@ -139,6 +139,7 @@ class Node:
 
         self.queues = NodeFleetQueues(self.store, news, name, hall.lease)
         self.queues.holders = self
+        self.queues.calls()  # the node has its lease
         self._tasks = [
             asyncio.create_task(self.queues.run()),
             asyncio.create_task(self._renew()),

@@ -59,10 +59,6 @@ async def nodes(hall: Hall) -> AsyncIterator[Nodes]:
         await node.die()
 
 
-async def _is_held_by(hall: Hall, name: str) -> bool:
-    return await hall.owner() == name
-
-
 async def _is_free(hall: Hall) -> bool:
     return not await hall.owner()
 
@@ -235,8 +231,8 @@ async def test_a_grant_whose_answer_was_lost_is_not_lost(hall: Hall, nodes: Node
     """Not even when its lease has run out before the node could ask again."""
     nodes["b"].store.lose_answers = 1
     granted = nodes["b"].enter("j1")
-    await until(lambda: _is_held_by(hall, "b/j1"))
-    nodes["b"].store.away = True
+    await eventually_async(lambda: nodes["b"].store.away, "the answer was lost")
+    assert await hall.owner() == "b/j1"
     nodes["a"].enter("j2")
     await hall.entered("a/j2")
     await until(lambda: _is_free(hall))
@@ -253,8 +249,8 @@ async def test_a_job_that_leaves_not_knowing_of_its_grant_frees_the_queue(
     for job_id, lapsed in (("j1", False), ("j2", True)):
         nodes["b"].store.lose_answers = 1
         job = nodes["b"].enter(job_id)
-        await until(lambda job_id=job_id: _is_held_by(hall, f"b/{job_id}"))  # type: ignore[misc]
-        nodes["b"].store.away = True
+        await eventually_async(lambda: nodes["b"].store.away, "the answer was lost")
+        assert await hall.owner() == f"b/{job_id}"
         if lapsed:
             await until(lambda: _is_free(hall))
         nodes["b"].leave(job)
@@ -267,6 +263,22 @@ async def test_a_job_that_leaves_not_knowing_of_its_grant_frees_the_queue(
         nodes["a"].leave(following)
         await until(lambda: _is_free(hall))
     assert not {"j1", "j2"} & {job_id for job_id, _ in hall.starts}
+
+
+async def test_an_agent_that_is_not_sure_of_its_node_takes_nothing(
+    hall: Hall, nodes: Nodes
+) -> None:
+    """It hung, and may have a successor; what it holds it may give back."""
+    held = nodes["a"].enter("j0", queue="other")
+    await hall.granted(held)
+    nodes["a"].mute = True
+    await asyncio.sleep(LEASE * 1.2)  # how long it hung is the case
+    job = nodes["a"].enter("j1")
+    nodes["a"].leave(held)
+    await asyncio.wait_for(nodes["a"].queues.flushed(), 5)
+    assert (await hall.owner(), await hall.waiters()) == ("", [])
+    nodes["a"].mute = False
+    await hall.granted(job)
 
 
 async def test_redis_forgets_a_line(hall: Hall, nodes: Nodes, raw: redis.Redis) -> None:
