@@ -11,6 +11,7 @@ import redis.asyncio
 from corex_shared.connection.answers import NO_MASTER, code_of, translate, translated
 from corex_shared.connection.cluster import AsyncClusterClient, ClusterClient
 from corex_shared.connection.endpoint import AsyncRedisClient, RedisClient
+from corex_shared.connection.finding import doubt_master
 from corex_shared.connection.routing import parted
 from corex_shared.errors import StoreUnavailableError
 from corex_shared.scripts import Barrier, Step, all_scripts, whole
@@ -45,13 +46,16 @@ def execute(
             for part in parted(steps):
                 replies += _checked(client.run(part), keep_refusals)
             return replies
-        replies = _pipeline(client, steps).execute(raise_on_error=False)
-        if _misses_script(replies):
-            load_scripts_blocking(client)
+        try:
             replies = _pipeline(client, steps).execute(raise_on_error=False)
+            if _misses_script(replies):
+                load_scripts_blocking(client)
+                replies = _pipeline(client, steps).execute(raise_on_error=False)
+        except (redis.RedisError, OSError):
+            doubt_master(client)
+            raise
         if _lacks_master(replies):
-            # Whoever connects anew asks where the master is.
-            client.connection_pool.disconnect(inuse_connections=False)
+            doubt_master(client)
         return _checked(replies, keep_refusals)
 
 
@@ -66,12 +70,16 @@ async def execute_async(
             for part in parted(steps):
                 replies += _checked(await client.run(part), keep_refusals)
             return replies
-        replies = await _pipeline(client, steps).execute(raise_on_error=False)
-        if _misses_script(replies):
-            await load_scripts(client)
+        try:
             replies = await _pipeline(client, steps).execute(raise_on_error=False)
+            if _misses_script(replies):
+                await load_scripts(client)
+                replies = await _pipeline(client, steps).execute(raise_on_error=False)
+        except (redis.RedisError, OSError):
+            doubt_master(client)
+            raise
         if _lacks_master(replies):
-            await client.connection_pool.disconnect(inuse_connections=False)
+            doubt_master(client)
         return _checked(replies, keep_refusals)
 
 

@@ -31,6 +31,31 @@ FIND_TIMEOUT = 2.0
 _NO_MASTER = "the Sentinels' master is none (yet)"
 
 
+class KnownMaster:
+    """Whether the master is still where it was, for all clients that look for the same.
+
+    What one of them finds out, the others need not: each would wait for one that hangs. Used from
+    several threads.
+
+    Attributes:
+        doubts: how often it was doubted.
+    """
+
+    def __init__(self) -> None:
+        self.doubts = 0
+
+    def doubt(self) -> None:
+        """Have every client ask anew before it uses a connection that is idle now."""
+        self.doubts += 1
+
+
+def doubt_master(client: redis.Redis | redis.asyncio.Redis) -> None:
+    """Take note that a client's master failed, or is none; of a server by itself there is none."""
+    known = getattr(client.connection_pool, "known", None)
+    if isinstance(known, KnownMaster):
+        known.doubt()
+
+
 class _Managed(redis.sentinel.SentinelManagedConnection):
     """To whom the Sentinels say."""
 
@@ -175,26 +200,48 @@ def _ask_another_first(manager: Any) -> None:
 
 
 class _Pool(redis.sentinel.SentinelConnectionPool):
-    """Closes the connections to Sentinels with its own."""
+    """Asks anew when the master is doubted; closes connections to Sentinels with its own."""
+
+    def __init__(self, *form: Any, known: KnownMaster, **options: Any) -> None:
+        super().__init__(*form, **options)  # type: ignore[no-untyped-call]
+        self.known = known
+        self._doubts = known.doubts
+
+    def get_connection(self, *form: Any, **options: Any) -> Any:
+        if self._doubts != self.known.doubts:
+            self._doubts = self.known.doubts
+            self.disconnect(inuse_connections=False)
+        return super().get_connection(*form, **options)
 
     def disconnect(self, inuse_connections: bool = True) -> None:
         super().disconnect(inuse_connections)
         if inuse_connections:
-            for sentinel in getattr(self.sentinel_manager, "sentinels", ()):
+            for sentinel in self.sentinel_manager.sentinels:
                 sentinel.close()
 
 
 class _AsyncPool(redis.asyncio.sentinel.SentinelConnectionPool):
-    """Closes the connections to Sentinels with its own."""
+    """Asks anew when the master is doubted; closes connections to Sentinels with its own."""
+
+    def __init__(self, *form: Any, known: KnownMaster, **options: Any) -> None:
+        super().__init__(*form, **options)  # type: ignore[no-untyped-call]
+        self.known = known
+        self._doubts = known.doubts
+
+    async def get_connection(self, *form: Any, **options: Any) -> Any:
+        if self._doubts != self.known.doubts:
+            self._doubts = self.known.doubts
+            await self.disconnect(inuse_connections=False)
+        return await super().get_connection(*form, **options)  # type: ignore[no-untyped-call]
 
     async def disconnect(self, inuse_connections: bool = True) -> None:
         await super().disconnect(inuse_connections)
         if inuse_connections:
-            for sentinel in getattr(self.sentinel_manager, "sentinels", ()):
+            for sentinel in self.sentinel_manager.sentinels:
                 await sentinel.aclose()
 
 
-def master(location: Location, settings: Mapping[str, Any]) -> redis.Redis:
+def master(location: Location, known: KnownMaster, settings: Mapping[str, Any]) -> redis.Redis:
     """Make a client of the master that Sentinels name."""
     manager = _Manager(  # type: ignore[no-untyped-call]
         location.hosts,
@@ -203,9 +250,10 @@ def master(location: Location, settings: Mapping[str, Any]) -> redis.Redis:
             "retry": Retry(NoBackoff(), 0),
         },
     )
-    pool = _Pool(  # type: ignore[no-untyped-call]
+    pool = _Pool(
         location.service,
         manager,
+        known=known,
         connection_class=_ManagedSSL if location.tls else _Managed,
         **location.options,
         **settings,
@@ -213,7 +261,9 @@ def master(location: Location, settings: Mapping[str, Any]) -> redis.Redis:
     return redis.Redis.from_pool(pool)
 
 
-def async_master(location: Location, settings: Mapping[str, Any]) -> redis.asyncio.Redis:
+def async_master(
+    location: Location, known: KnownMaster, settings: Mapping[str, Any]
+) -> redis.asyncio.Redis:
     """Make an asyncio client of the master that Sentinels name."""
     manager = _AsyncManager(  # type: ignore[no-untyped-call]
         location.hosts,
@@ -222,9 +272,10 @@ def async_master(location: Location, settings: Mapping[str, Any]) -> redis.async
             "retry": redis.asyncio.retry.Retry(NoBackoff(), 0),
         },
     )
-    pool = _AsyncPool(  # type: ignore[no-untyped-call]
+    pool = _AsyncPool(
         location.service,
         manager,
+        known=known,
         connection_class=_AsyncManagedSSL if location.tls else _AsyncManaged,
         **location.options,
         **settings,
