@@ -18,12 +18,13 @@ from redis.asyncio.connection import Connection as AsyncConnection
 from redis.asyncio.connection import SSLConnection as AsyncSSLConnection
 from redis.backoff import NoBackoff
 from redis.connection import Connection, SSLConnection
-from redis.exceptions import AuthenticationError, ResponseError
 from redis.exceptions import ConnectionError as LostError
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from corex_shared.connection.nodes import KnownNodes
 from corex_shared.connection.packing import Packing
+from corex_shared.connection.sentinels import AsyncSentinels, Sentinels, ask_another_first
 from corex_shared.connection.urls import Address, Location
 
 FIND_TIMEOUT = 2.0
@@ -77,7 +78,7 @@ class _Managed(redis.sentinel.SentinelManagedConnection):
             return  # it may not be asked
         if role[0] not in (b"master", "master"):
             self.disconnect()  # type: ignore[no-untyped-call]
-            _ask_another_first(self.connection_pool.sentinel_manager)
+            ask_another_first(self.connection_pool.sentinel_manager)
             raise LostError(_NO_MASTER)
 
     def read_response(self, *form: Any, **options: Any) -> Any:
@@ -112,7 +113,7 @@ class _AsyncManaged(Packing, redis.asyncio.sentinel.SentinelManagedConnection):
             return
         if role[0] not in (b"master", "master"):
             await self.disconnect()
-            _ask_another_first(self.connection_pool.sentinel_manager)
+            ask_another_first(self.connection_pool.sentinel_manager)
             raise LostError(_NO_MASTER)
 
     async def read_response(self, *form: Any, **options: Any) -> Any:
@@ -122,81 +123,6 @@ class _AsyncManaged(Packing, redis.asyncio.sentinel.SentinelManagedConnection):
 
 class _AsyncManagedSSL(_AsyncManaged, AsyncSSLConnection):
     """With TLS."""
-
-
-class _Answers:
-    """What Sentinels say of a service, one after the other, until one names a master."""
-
-    def __init__(self, service: str) -> None:
-        self._service = service
-        self._refused: Exception | None = None
-        self._failed: list[str] = []
-
-    def failed(self, sentinel: Any, error: Exception) -> None:
-        """Take note of one that does not answer, or may not be asked."""
-        place = sentinel.connection_pool.connection_kwargs
-        self._failed.append(f"{place['host']}:{place['port']}: {error}")
-        if isinstance(error, ResponseError | AuthenticationError):
-            self._refused = error
-
-    def none(self) -> Exception:
-        """Make the error when none has named a master."""
-        if self._refused is not None:
-            return self._refused
-        what = f"no Sentinel names a master of {self._service!r}"
-        return redis.sentinel.MasterNotFoundError("; ".join([what, *self._failed]))
-
-
-def _address(found: Any) -> Address:
-    host, port = found
-    return (host.decode() if isinstance(host, bytes) else host, int(port))
-
-
-_ASKING_FAILED = (ResponseError, LostError, redis.TimeoutError)
-
-
-class _Manager(redis.sentinel.Sentinel):
-    """The Sentinels of a URL."""
-
-    def discover_master(self, service_name: str) -> Address:
-        """Ask them in turn; redis-py would not say what is wrong with those that fail.
-
-        Raises:
-            MasterNotFoundError: none knows one.
-            ResponseError, AuthenticationError: one refuses to be asked, and no other knows one.
-        """
-        answers = _Answers(service_name)
-        for sentinel in list(self.sentinels):
-            try:
-                found = sentinel.sentinel_get_master_addr_by_name(service_name)
-            except _ASKING_FAILED as error:
-                answers.failed(sentinel, error)
-            else:
-                if found:
-                    return _address(found)
-        raise answers.none()
-
-
-class _AsyncManager(redis.asyncio.sentinel.Sentinel):
-    """The Sentinels of a URL."""
-
-    async def discover_master(self, service_name: str) -> Address:
-        """Ask them in turn; as `_Manager.discover_master`."""
-        answers = _Answers(service_name)
-        for sentinel in list(self.sentinels):
-            try:
-                found = await sentinel.sentinel_get_master_addr_by_name(service_name)
-            except _ASKING_FAILED as error:
-                answers.failed(sentinel, error)
-            else:
-                if found:
-                    return _address(found)
-        raise answers.none()
-
-
-def _ask_another_first(manager: Any) -> None:
-    """Have a Sentinel that was wrong asked last from now on."""
-    manager.sentinels = [*manager.sentinels[1:], manager.sentinels[0]]
 
 
 class _Pool(redis.sentinel.SentinelConnectionPool):
@@ -243,7 +169,7 @@ class _AsyncPool(redis.asyncio.sentinel.SentinelConnectionPool):
 
 def master(location: Location, known: KnownMaster, settings: Mapping[str, Any]) -> redis.Redis:
     """Make a client of the master that Sentinels name."""
-    manager = _Manager(  # type: ignore[no-untyped-call]
+    manager = Sentinels(  # type: ignore[no-untyped-call]
         location.hosts,
         sentinel_kwargs={
             **_to_sentinels(location),
@@ -265,7 +191,7 @@ def async_master(
     location: Location, known: KnownMaster, settings: Mapping[str, Any]
 ) -> redis.asyncio.Redis:
     """Make an asyncio client of the master that Sentinels name."""
-    manager = _AsyncManager(  # type: ignore[no-untyped-call]
+    manager = AsyncSentinels(  # type: ignore[no-untyped-call]
         location.hosts,
         sentinel_kwargs={
             **_to_sentinels(location),
