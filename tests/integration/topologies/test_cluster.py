@@ -68,7 +68,7 @@ def test_the_slot_of_an_inbox_moves_while_it_is_waited_on(
 ) -> None:
     """The wait goes on where the slot has gone to, within its time."""
     run_node("n1", url=sound.url)
-    job = cx.node("n1").bash("sleep 1.5")
+    job = cx.node("n1").bash("sleep 1")
     slot = sound.slot(keys.inbox(cx.id))
     with _meanwhile(lambda: sound.move(slot, _another(sound, sound.owner(slot)))):
         assert job.wait(timeout=4).ok
