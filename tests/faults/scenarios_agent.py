@@ -167,7 +167,7 @@ def two_agents(arena: Arena) -> None:
     while True:
         other = arena.start(wait=False)
         arena.faults["second agent"] += 1
-        if (code := other.wait(20)) != 1 or not first.running:
+        if (code := other.wait(40)) != 1 or not first.running:
             arena.trouble.append(f"a second agent ended with {code}")
         arena.take_for("n1", first)
         if not arena.goes_on():

@@ -100,7 +100,7 @@ class Arena:
         self.faults: Counter[str] = Counter()
         self.deaths = 0
         self.trouble: list[str] = []
-        self.keys = Keys(f"faults-{seed}")
+        self.keys = Keys(f"{scenario.name}-{seed}")
         self.redis = EmbeddedRedis(persistent=True, settings=scenario.redis)
         self.sentinels: SentinelTrio
         self.wire: Wire
