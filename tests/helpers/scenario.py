@@ -180,6 +180,23 @@ class Arena:
         least = self.trace.begun() + more
         eventually(lambda: self.trace.begun() >= least, f"{more} more runs", seconds=30)
 
+    def amid_queue(self) -> None:
+        """Wait, for some seconds, until a job runs that had waited for another of its queue."""
+        with suppress(AssertionError):
+            eventually(self._is_amid_queue, seconds=10)
+
+    def _is_amid_queue(self) -> bool:
+        queues = {order.id: order.queue for order in self.load.snapshot() if order.queue}
+        ended: set[str] = set()
+        running: dict[str, str] = {}
+        for line in self.trace.lines():
+            if (queue := queues.get(line.job)) and line.begins:
+                running[queue] = line.job
+            elif queue:
+                ended.add(queue)
+                running.pop(queue, None)
+        return bool(ended & running.keys())
+
     # -- for `play` ---------------------------------------------------------------------------
 
     def set_up(self, stack: ExitStack) -> None:
