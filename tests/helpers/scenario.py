@@ -249,8 +249,12 @@ class Arena:
         """Wait until every command has its result and nothing moves any more."""
         self.load.settle(SETTLED)
         # What is not true by then is for the inspection to tell.
-        with suppress(AssertionError):
+        try:
             eventually(self._is_quiet, seconds=_QUIET)
+        except AssertionError:
+            for node in self._nodes.values():
+                if node.running:
+                    node.signal(signal.SIGUSR1)  # its log says what it is at
 
     def _is_quiet(self) -> bool:
         keys, nodes = self.keys, self._scenario.nodes
