@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from corex.aio import AsyncClient
+    from corex.doctor.findings import Diagnosis, Finding, Verdict
+    from corex.group import AsyncGroup, Group
     from corex.job import AsyncJob, Job
     from corex.node import AsyncNode, Node
     from corex.questions.files import FileEntry, FileStat
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncClient",
+    "AsyncGroup",
     "AsyncJob",
     "AsyncNode",
     "BadRequestError",
@@ -87,11 +90,14 @@ __all__ = [
     "CpuInfo",
     "CredentialsError",
     "DecodeError",
+    "Diagnosis",
     "DiskInfo",
     "FileEntry",
     "FileStat",
+    "Finding",
     "ForbiddenError",
     "Gap",
+    "Group",
     "GroupLostError",
     "InternalError",
     "InvalidIdError",
@@ -134,6 +140,7 @@ __all__ = [
     "TransferError",
     "Transferred",
     "Usage",
+    "Verdict",
     "VersionInfo",
     "WaitTimeout",
     "__version__",
@@ -141,15 +148,19 @@ __all__ = [
 
 _HOMES = {
     "AsyncClient": "corex.aio",
+    "AsyncGroup": "corex.group",
     "AsyncJob": "corex.job",
     "AsyncNode": "corex.node",
     "Client": "corex.sync",
     "Command": "corex_shared.models",
     "CpuInfo": "corex.questions.info",
+    "Diagnosis": "corex.doctor.findings",
     "DiskInfo": "corex.questions.info",
     "FileEntry": "corex.questions.files",
     "FileStat": "corex.questions.files",
+    "Finding": "corex.doctor.findings",
     "Gap": "corex.streams",
+    "Group": "corex.group",
     "Job": "corex.job",
     "JobCommand": "corex.questions.jobs",
     "JobEntry": "corex.questions.jobs",
@@ -175,6 +186,7 @@ _HOMES = {
     "TransferError": "corex.transfer.error",
     "Transferred": "corex.transfer.copying",
     "Usage": "corex.questions.stats",
+    "Verdict": "corex.doctor.findings",
     "VersionInfo": "corex.questions.info",
     "__version__": "corex_shared.version",
 }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from corex.core import STREAM_TIMEOUT, WAIT_TIMEOUT
+from corex.core import DOCTOR_TIMEOUT, STREAM_TIMEOUT, WAIT_TIMEOUT
 from corex.effects import Plan
 from corex.gather import as_completed
+from corex.group import AsyncGroup
 from corex.job import AsyncJob
 from corex.node import AsyncNode
 from corex.nodelogs import follow_nodes
@@ -20,6 +21,9 @@ from corex.ticket import Ticket
 from corex.transport.asynchronous import AsyncTransport
 from corex_shared.identifiers import check_id
 from corex_shared.models import Command, JobResult, Message, NodeInfo
+
+if TYPE_CHECKING:
+    from corex.doctor.findings import Diagnosis
 
 T = TypeVar("T")
 
@@ -71,6 +75,14 @@ class AsyncClient:
         """
         return AsyncNode(self, node)
 
+    def group(self, group: str) -> AsyncGroup:
+        """Take a group of nodes in hand; whether it has any is not asked.
+
+        Raises:
+            InvalidIdError: no group can have that name.
+        """
+        return AsyncGroup(self, group)
+
     async def nodes(self) -> list[NodeInfo]:
         """Read what is known of every node that was ever seen, by ID.
 
@@ -87,28 +99,28 @@ class AsyncClient:
         """
         return AsyncJob(self, Ticket(check_id("job", job)))
 
-    async def submit(self, node: str, command: Command, *, control: bool = False) -> AsyncJob:
+    async def submit(self, target: str, command: Command, *, control: bool = False) -> AsyncJob:
         """Push one command; returns as soon as it is pushed. See `Client.submit`.
 
         Raises:
             DecodeError: a field of the command is wrong; the error names it.
             StoreError: Redis cannot be reached.
         """
-        ticket = prepare(self.core, node, command, control=control)
+        ticket = prepare(self.core, target, command, control=control)
         (sent,) = await self.perform(send(self.core, [ticket]))
         return AsyncJob(self, sent, fresh=True)
 
     async def submit_many(self, commands: Iterable[tuple[str, Command]]) -> list[AsyncJob]:
-        """Push many commands in few round trips, those of one node in their order.
+        """Push many commands in few round trips, those of one target in their order.
 
         Args:
-            commands: pairs of node ID and command.
+            commands: pairs of node ID, or `@` and group, and command.
 
         Raises:
             DecodeError: a field of a command is wrong; nothing was pushed.
             StoreError: Redis cannot be reached; the error says how many were pushed.
         """
-        tickets = [prepare(self.core, node, command) for node, command in commands]
+        tickets = [prepare(self.core, target, command) for target, command in commands]
         sent = await self.perform(send(self.core, tickets))
         return [AsyncJob(self, ticket, fresh=True) for ticket in sent]
 
@@ -153,6 +165,19 @@ class AsyncClient:
             WaitTimeout: the time is up; there is no other end.
         """
         return self.iterate(follow_nodes(self.core, glob.split(","), timeout, levels))
+
+    async def doctor(self, timeout: float = DOCTOR_TIMEOUT) -> Diagnosis:
+        """Check Redis, clocks, permissions and nodes.
+
+        Args:
+            timeout: seconds for the nodes to answer.
+
+        Raises:
+            ValueError: the timeout is not a number of seconds, 0 or more.
+        """
+        from corex.doctor.diagnose import diagnose
+
+        return await self.perform(diagnose(self.core, timeout))
 
     async def perform(self, plan: Plan[T]) -> T:
         """Run a plan; for code with plans of its own."""

@@ -17,9 +17,14 @@ from corex_shared.identifiers import new_id
 from corex_shared.keys import Keys
 
 SLICE = 5.0
-"""Longest single wait on the server, in seconds; a longer one is made of several."""
+"""Longest single wait for mail, in seconds; a longer one is made of several."""
+BLOCK = 2.0
+"""Longest single wait on the server, in seconds: a connection that is dead is noticed some seconds
+after it."""
 WAIT_TIMEOUT = 300.0
 """Seconds that `wait` and its like wait unless told otherwise."""
+DOCTOR_TIMEOUT = 5.0
+"""Seconds that nodes have to answer when all is checked, unless told otherwise."""
 STREAM_TIMEOUT = 3600.0
 """Seconds that a job's output is followed unless told otherwise."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from corex.core import SLICE, Core, Patience
 from corex.effects import Emit, Plan, ReadInbox
 from corex.mailbox import Mail, Waiter
-from corex.results import peek_many
+from corex.results import listen, peek_many
 from corex.ticket import Ticket
 from corex_shared.errors import StoreUnavailableError
 from corex_shared.models import JobResult
@@ -78,12 +78,18 @@ class _Gathering:
                     count = f"{len(self._open)} of {self._total} results"
                     patience.rename(f"{count} outstanding")
                     raise patience.timeout()
-                yield ReadInbox(waiter, min(SLICE, patience.left))
+                heard = yield from self._listen(waiter, min(SLICE, patience.left))
                 patience.succeeded()
-                look = [] if patience.left else list(self._open)
+                look = [] if heard and patience.left else list(self._open)
             except StoreUnavailableError as error:
                 yield patience.failed(error)
                 look = list(self._open)
+
+    def _listen(self, waiter: Waiter, seconds: float) -> Plan[bool]:
+        if any(ticket.mail for ticket in self._open.values()):
+            yield ReadInbox(waiter, seconds)
+            return True
+        return (yield from listen(waiter, seconds))
 
     def _hand_out(self, mails: list[Mail]) -> Plan[None]:
         hints = []

@@ -36,7 +36,7 @@ class _AnyJob:
 
     @property
     def node(self) -> str | None:
-        """The node it was pushed to; None for a job that was found by its ID only."""
+        """The node it was pushed to; None for one pushed to a group, or found by its ID only."""
         return self.ticket.node
 
     @property
@@ -55,7 +55,7 @@ class _AnyJob:
         return fresh
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.id} on {self.node or '?'}>"
+        return f"<{type(self).__name__} {self.id} on {self.ticket.target or '?'}>"
 
 
 class Job(_AnyJob):

@@ -49,21 +49,25 @@ def kill(core: Core, ticket: Ticket, signal: int, timeout: float) -> Plan[bool]:
     patience = Patience(core, f"kill of job {ticket.id}", timeout)
     if ticket.payload and (yield from withdraw(core, ticket)):
         return True
-    node = ticket.node or (yield from _node_of(core, ticket.id))
-    while node:
+    while True:
+        node = ticket.node or (yield from _node_of(core, ticket.id))
+        if not node and not ticket.group:
+            return False
         if (yield from peek(core, ticket.id)) is not None and ticket.key_counts:
             return False
-        if (yield from _ask(core, node, ticket.id, signal, patience)):
+        if node and (yield from _ask(core, node, ticket.id, signal, patience)):
             return True
         # Claimed a moment ago and not in the node's table yet, or given back, or ended.
         if ticket.payload and (yield from withdraw(core, ticket)):
             return True
-        if not (yield from _is_open(core, ticket.id)):
+        is_open = yield from _is_open(core, ticket.id)
+        if node and not is_open:
             return False
         if not patience.left:
+            if not is_open:  # nor has any node of its group accepted it in all that time
+                return False
             raise patience.timeout()
         yield Sleep(min(_AGAIN, patience.left))
-    return False
 
 
 def withdraw(core: Core, ticket: Ticket) -> Plan[bool]:
@@ -71,7 +75,8 @@ def withdraw(core: Core, ticket: Ticket) -> Plan[bool]:
 
     In this order nothing is lost if this program ends in between: a node that still claims the
     command finds that it has a result, and does not run it. A node that has claimed it already
-    holds the job, so that no result is written here.
+    holds the job, so that no result is written here. One that a node of a group has handed on is
+    nobody's.
 
     Returns:
         Whether it was withdrawn.
@@ -110,6 +115,7 @@ def withdraw(core: Core, ticket: Ticket) -> Plan[bool]:
                         message=encode(last, encoding),
                         seq=last.seq,
                         streams=bool(command.stream),
+                        unaccepted=f"{core.client_id}/withdrawn",
                     )
                 ],
             )
@@ -122,6 +128,23 @@ def withdraw(core: Core, ticket: Ticket) -> Plan[bool]:
     inbox = keys.inbox(command.reply_to or core.client_id)
     yield Run([("RPUSH", inbox, payload), ("PEXPIRE", inbox, INBOX_TTL_MS)])
     return True
+
+
+def _claimer(core: Core, ticket: Ticket, patience: Patience) -> Plan[str]:
+    """Withdraw a command, or find the node that has claimed it; empty when none is to be asked."""
+    while not (yield from _withdrawn(core, ticket)):
+        node = ticket.node or (yield from _node_of(core, ticket.id))
+        if node or not patience.left or (yield from peek(core, ticket.id)) is not None:
+            return node
+        yield Sleep(min(_AGAIN, patience.left))  # a node of its group has not accepted it yet
+    return ""
+
+
+def _withdrawn(core: Core, ticket: Ticket) -> Plan[bool]:
+    try:
+        return (yield from withdraw(core, ticket))
+    except StoreForbiddenError:  # only its node may write its result, once it has claimed it
+        return False
 
 
 def _node_of(core: Core, job: str) -> Plan[str]:
@@ -167,12 +190,9 @@ def kill_many(core: Core, tickets: Sequence[Ticket], timeout: float) -> Plan[Non
     patience = Patience(core, "killed jobs", timeout)
     asks: list[Ticket] = []
     for ticket in tickets:
-        try:
-            withdrawn = yield from withdraw(core, ticket)
-        except StoreForbiddenError:  # only its node may write its result, once it has claimed it
-            withdrawn = False
-        if not withdrawn:
+        node = yield from _claimer(core, ticket, patience)
+        if node:
             command = Command("job.kill", {"id": ticket.id, "signal": 15})
-            asks.append(prepare(core, ticket.node or "", command, control=True))
+            asks.append(prepare(core, node, command, control=True))
     yield from send(core, asks)
     yield from as_completed(core, tickets, patience.left)

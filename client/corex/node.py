@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
+from corex.addressee import Addressee, AsyncAddressee
 from corex.core import WAIT_TIMEOUT
 from corex.nodes import read_node
-from corex.options import (
-    CommandOptions,
-    SystemOptions,
-    bash_command,
-    make_command,
-    system_command,
-)
+from corex.options import CommandOptions, make_command
 from corex.results import answer
 from corex_shared.identifiers import check_id
-from corex_shared.models import Command, NodeInfo
+from corex_shared.models import NodeInfo
 
 if TYPE_CHECKING:
     from corex.aio import AsyncClient
@@ -32,20 +27,17 @@ if TYPE_CHECKING:
 PING_TIMEOUT = 10.0
 
 
-class Node:
+class Node(Addressee):
     """One node of a `Client`; made without asking whether it exists.
 
     What it has is grouped: `jobs`, `queues`, `processes`, `fs`, `info`, `stats`.
-
-    Options of every command (`id`, `queue`, `max_time`, `stream`, `tags` …) are described at
-    `corex.options.CommandOptions`, those of a process at `corex.options.ProcessOptions`.
     """
 
-    __slots__ = ("_client", "id")
+    __slots__ = ("id",)
 
     def __init__(self, client: Client, node: str) -> None:
-        self._client = client
-        self.id = check_id("node", node)
+        super().__init__(client, check_id("node", node))
+        self.id = node
 
     def ping(self, timeout: float = PING_TIMEOUT) -> Any:
         """Ask the node for a sign of life, past all work that it has.
@@ -57,33 +49,6 @@ class Node:
             WaitTimeout: it did not answer in time.
         """
         return self.call("core.ping", timeout=timeout, control=True)
-
-    def system(
-        self, name: str, args: Sequence[str] | None = None, **options: Unpack[SystemOptions]
-    ) -> Job:
-        """Run a program; returns at once.
-
-        Args:
-            name: the program, looked up in the job's PATH.
-            args: its arguments.
-            **options: see `corex.options.SystemOptions`.
-
-        Raises:
-            DecodeError: an option is wrong; the error names it.
-            StoreError: Redis cannot be reached.
-        """
-        return self._client.submit(self.id, system_command(name, args, **options))
-
-    def bash(
-        self, script: str, *, stdin: str | bytes | None = None, **options: Unpack[CommandOptions]
-    ) -> Job:
-        """Run a shell script; returns at once.
-
-        Raises:
-            DecodeError: an option is wrong; the error names it.
-            StoreError: Redis cannot be reached.
-        """
-        return self._client.submit(self.id, bash_command(script, stdin, options))
 
     def submit(
         self,
@@ -108,15 +73,6 @@ class Node:
         """
         made = make_command(command, arguments, options)
         return self._client.submit(self.id, made, control=control)
-
-    def submit_many(self, commands: Iterable[Command]) -> list[Job]:
-        """Push many commands in few round trips.
-
-        Raises:
-            DecodeError: a field is wrong; the error names it, and nothing was pushed.
-            StoreError: Redis cannot be reached.
-        """
-        return self._client.submit_many((self.id, command) for command in commands)
 
     def call(
         self,
@@ -193,14 +149,14 @@ class Node:
         return f"<Node {self.id}>"
 
 
-class AsyncNode:
+class AsyncNode(AsyncAddressee):
     """One node of an `AsyncClient`: `Node` with coroutines."""
 
-    __slots__ = ("_client", "id")
+    __slots__ = ("id",)
 
     def __init__(self, client: AsyncClient, node: str) -> None:
-        self._client = client
-        self.id = check_id("node", node)
+        super().__init__(client, check_id("node", node))
+        self.id = node
 
     async def ping(self, timeout: float = PING_TIMEOUT) -> Any:
         """Ask the node for a sign of life, past all work that it has. See `Node.ping`.
@@ -209,28 +165,6 @@ class AsyncNode:
             WaitTimeout: it did not answer in time.
         """
         return await self.call("core.ping", timeout=timeout, control=True)
-
-    async def system(
-        self, name: str, args: Sequence[str] | None = None, **options: Unpack[SystemOptions]
-    ) -> AsyncJob:
-        """Run a program; returns as soon as it is pushed. See `Node.system`.
-
-        Raises:
-            DecodeError: an option is wrong; the error names it.
-            StoreError: Redis cannot be reached.
-        """
-        return await self._client.submit(self.id, system_command(name, args, **options))
-
-    async def bash(
-        self, script: str, *, stdin: str | bytes | None = None, **options: Unpack[CommandOptions]
-    ) -> AsyncJob:
-        """Run a shell script; returns as soon as it is pushed.
-
-        Raises:
-            DecodeError: an option is wrong; the error names it.
-            StoreError: Redis cannot be reached.
-        """
-        return await self._client.submit(self.id, bash_command(script, stdin, options))
 
     async def submit(
         self,
@@ -248,15 +182,6 @@ class AsyncNode:
         """
         made = make_command(command, arguments, options)
         return await self._client.submit(self.id, made, control=control)
-
-    async def submit_many(self, commands: Iterable[Command]) -> list[AsyncJob]:
-        """Push many commands in few round trips.
-
-        Raises:
-            DecodeError: a field is wrong; the error names it, and nothing was pushed.
-            StoreError: Redis cannot be reached.
-        """
-        return await self._client.submit_many((self.id, command) for command in commands)
 
     async def call(
         self,

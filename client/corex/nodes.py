@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -29,6 +29,11 @@ def list_nodes(core: Core) -> Plan[list[NodeInfo]]:
             for (node, last), fields in zip(chunk, replies, strict=True)
         ]
     return nodes
+
+
+def nodes_of_group(nodes: Iterable[NodeInfo], group: str) -> list[NodeInfo]:
+    """Choose the nodes that are alive and take part in a group."""
+    return [node for node in nodes if node.alive and group in node.groups]
 
 
 def read_node(core: Core, node: str) -> Plan[NodeInfo]:

@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from corex.core import SLICE, Core, Patience
-from corex.effects import Block, Plan, ReadInbox, Run, Unserved
+from corex.core import BLOCK, SLICE, Core, Patience
+from corex.effects import Block, Plan, ReadInbox, Run, Sleep, Unserved
+from corex.lookout import PACE
 from corex.mailbox import Waiter
 from corex.ticket import Ticket
 from corex_shared.codec import decode_data, decode_result
-from corex_shared.errors import StoreForbiddenError, StoreUnavailableError
+from corex_shared.errors import StoreRefusedError, StoreUnavailableError
 from corex_shared.models import JobResult
-from corex_shared.scripts import Call
 from corex_shared.states import Level
 
 
@@ -88,8 +88,7 @@ def _take(core: Core, ticket: Ticket, waiter: Waiter, *, look: bool) -> Plan[Job
 
 
 def _watch_key(core: Core, ticket: Ticket, waiter: Waiter, patience: Patience) -> Plan[JobResult]:
-    key = core.keys.result(ticket.id)
-    look = may_move = True
+    look, may_move = True, True
     while True:
         try:
             result = yield from _take(core, ticket, waiter, look=look)
@@ -99,17 +98,15 @@ def _watch_key(core: Core, ticket: Ticket, waiter: Waiter, patience: Patience) -
             left = patience.left
             if not left:
                 raise patience.timeout()
-            seconds = max(0.01, min(SLICE, left))
             payload: Any = Unserved.BUSY
             if may_move:
-                move: Call = ("BLMOVE", key, key, "LEFT", "LEFT", f"{seconds:.3f}")
                 try:
-                    payload = yield Block(move, seconds)
-                except StoreForbiddenError:  # a move is a write, and this user may only read
+                    payload = yield _move(core, ticket, max(0.01, min(BLOCK, left)))
+                except StoreRefusedError:  # a move is a write, and this user may only read
                     may_move = False
             if payload is Unserved.BUSY:
-                yield ReadInbox(waiter, min(SLICE, left))
-                look = not patience.left
+                heard = yield from listen(waiter, min(SLICE, left))
+                look = not (heard and patience.left)
             elif payload:
                 return decode_result(payload)
             else:
@@ -117,6 +114,25 @@ def _watch_key(core: Core, ticket: Ticket, waiter: Waiter, patience: Patience) -
         except StoreUnavailableError as error:
             yield patience.failed(error)
             look = True
+
+
+def _move(core: Core, ticket: Ticket, seconds: float) -> Block:
+    key = core.keys.result(ticket.id)
+    return Block(("BLMOVE", key, key, "LEFT", "LEFT", f"{seconds:.3f}"), seconds)
+
+
+def listen(waiter: Waiter, seconds: float) -> Plan[bool]:
+    """Wait for what the lookout finds about jobs of others.
+
+    Returns:
+        Whether anything can be heard; False after a second for a user who may not read an inbox.
+    """
+    try:
+        yield ReadInbox(waiter, seconds)
+    except StoreRefusedError:
+        yield Sleep(min(PACE, seconds))
+        return False
+    return True
 
 
 def answer(result: JobResult) -> object:

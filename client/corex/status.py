@@ -15,7 +15,7 @@ from corex_shared.states import JobState, Stage
 UNKNOWN = "unknown"
 """Stage of a job that nobody knows (any more)."""
 QUEUED = "queued"
-"""Stage of a job whose command waits in its node's list, unclaimed."""
+"""Stage of a job whose command waits in the list of its node or group, unclaimed."""
 
 
 class JobStatus(Struct, frozen=True):
@@ -23,8 +23,8 @@ class JobStatus(Struct, frozen=True):
 
     Attributes:
         id: the job ID.
-        stage: `queued` (in the node's list), `claimed`, `waiting` (for its queue or its next
-            run), `running`, `finished`, or `unknown`.
+        stage: `queued` (in the list of its node or group), `claimed`, `waiting` (for its queue or
+            its next run), `running`, `finished`, or `unknown`.
         node: the node that has it, empty when not known.
         state: how it ended; None before.
         claimed: when its node took it, in ms since the epoch; 0 when not known.

@@ -15,12 +15,13 @@ import msgspec
 from corex.core import Core
 from corex.effects import Plan, Run, Sleep
 from corex.mailbox import duplicate_key
+from corex.targets import group_of
 from corex.ticket import Ticket
 from corex_shared.codec import Encoding, decode_command, encode
 from corex_shared.errors import DecodeError, StoreUnavailableError
 from corex_shared.identifiers import check_id, new_id
 from corex_shared.models import Command
-from corex_shared.scripts import Argument, Call
+from corex_shared.scripts import Argument, Barrier, Step
 
 CHUNK_COMMANDS = 1000
 """Commands in one round trip."""
@@ -30,21 +31,21 @@ BACKOFFS = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds before each repetition of a push."""
 
 
-def prepare(core: Core, node: str, command: Command, *, control: bool = False) -> Ticket:
+def prepare(core: Core, target: str, command: Command, *, control: bool = False) -> Ticket:
     """Check and encode a command; nothing is sent.
 
     Args:
         core: the client's surroundings.
-        node: the node that shall run it.
+        target: the node that shall run it, or `@` and the group of which one node shall.
         command: what to run; an ID and a `reply_to` are added if it has none.
         control: use the list of commands that wait for nothing.
 
     Raises:
-        InvalidIdError: the node's ID is not one.
+        InvalidIdError: the node's ID, or the group's, is not one.
         DecodeError: a field of the command is wrong; the error names it.
         PayloadTooLargeError: the command is larger than a node takes.
     """
-    check_id("node", node)
+    key, node, group = _list_of(core, target, control=control)
     given = command.id is not None
     job = command.id or new_id()
     reply_to = command.reply_to or core.client_id
@@ -52,9 +53,20 @@ def prepare(core: Core, node: str, command: Command, *, control: bool = False) -
         command = _without_bytes(command)
     payload = encode(msgspec.structs.replace(command, id=job, reply_to=reply_to), core.encoding)
     decode_command(payload, core.limit)
-    key = core.keys.control(node) if control else core.keys.commands(node)
     mail = (job,) if reply_to == core.client_id else ()
-    return Ticket(job, node, key, payload, given, bool(command.stream), mail)
+    return Ticket(job, node, key, payload, given, bool(command.stream), mail, group=group)
+
+
+def _list_of(core: Core, target: str, *, control: bool) -> tuple[str, str | None, str]:
+    """Find the list of a target; return its key, the node and the group."""
+    group = group_of(target)
+    if group is None:
+        check_id("node", target)
+        key = core.keys.control(target) if control else core.keys.commands(target)
+        return key, target, ""
+    if control:
+        raise DecodeError("control", "a group has no list of commands that wait for nothing")
+    return core.keys.group_commands(group), None, group
 
 
 def _without_bytes(command: Command) -> Command:
@@ -107,10 +119,11 @@ def _chunks(tickets: Sequence[Ticket]) -> Iterator[Sequence[Ticket]]:
 def _send_chunk(core: Core, chunk: Sequence[Ticket]) -> Plan[Sequence[Ticket]]:
     given = [ticket for ticket in chunk if ticket.given]
     used_before = [core.mailbox.note_given(ticket.id, core.clock()) for ticket in given]
-    lookups: list[Call] = [
+    lookups: list[Step] = [
         ("EXISTS", core.keys.result(ticket.id), core.keys.state(ticket.id)) for ticket in given
     ]
-    calls = [*lookups, *_pushes(chunk)]
+    # Where nodes have other servers than jobs, one must not be quicker than the look at its ID.
+    calls = [*lookups, Barrier.HERE, *_pushes(chunk)] if given else _pushes(chunk)
     for backoff in () if given else BACKOFFS:
         try:
             yield Run(calls)
@@ -125,7 +138,7 @@ def _send_chunk(core: Core, chunk: Sequence[Ticket]) -> Plan[Sequence[Ticket]]:
     return [_reused(core, ticket, *next(uses)) if ticket.given else ticket for ticket in chunk]
 
 
-def _pushes(chunk: Sequence[Ticket]) -> list[Call]:
+def _pushes(chunk: Sequence[Ticket]) -> list[Step]:
     lists: dict[str, list[Argument]] = {}
     for ticket in chunk:
         lists.setdefault(ticket.queue_key, []).append(ticket.payload)

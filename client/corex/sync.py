@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Generator, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from corex.core import STREAM_TIMEOUT, WAIT_TIMEOUT
+from corex.core import DOCTOR_TIMEOUT, STREAM_TIMEOUT, WAIT_TIMEOUT
 from corex.effects import Plan
 from corex.gather import as_completed
+from corex.group import Group
 from corex.job import Job
 from corex.node import Node
 from corex.nodelogs import follow_nodes
@@ -20,6 +21,9 @@ from corex.ticket import Ticket
 from corex.transport.blocking import SyncTransport
 from corex_shared.identifiers import check_id
 from corex_shared.models import Command, JobResult, Message, NodeInfo
+
+if TYPE_CHECKING:
+    from corex.doctor.findings import Diagnosis
 
 T = TypeVar("T")
 
@@ -71,6 +75,14 @@ class Client:
         """
         return Node(self, node)
 
+    def group(self, group: str) -> Group:
+        """Take a group of nodes in hand; whether it has any is not asked.
+
+        Raises:
+            InvalidIdError: no group can have that name.
+        """
+        return Group(self, group)
+
     def nodes(self) -> list[NodeInfo]:
         """Read what is known of every node that was ever seen, by ID.
 
@@ -87,11 +99,11 @@ class Client:
         """
         return Job(self, Ticket(check_id("job", job)))
 
-    def submit(self, node: str, command: Command, *, control: bool = False) -> Job:
+    def submit(self, target: str, command: Command, *, control: bool = False) -> Job:
         """Push one command; returns at once.
 
         Args:
-            node: the node that shall run it.
+            target: the node that shall run it; `@build` for one of the group `build`.
             command: what to run.
             control: use the list of commands that wait for nothing.
 
@@ -100,21 +112,21 @@ class Client:
             StoreError: Redis cannot be reached. With an ID chosen by the caller the command may
                 have been pushed all the same; the error says so.
         """
-        ticket = prepare(self.core, node, command, control=control)
+        ticket = prepare(self.core, target, command, control=control)
         (sent,) = self.perform(send(self.core, [ticket]))
         return Job(self, sent, fresh=True)
 
     def submit_many(self, commands: Iterable[tuple[str, Command]]) -> list[Job]:
-        """Push many commands in few round trips, those of one node in their order.
+        """Push many commands in few round trips, those of one target in their order.
 
         Args:
-            commands: pairs of node ID and command.
+            commands: pairs of node ID, or `@` and group, and command.
 
         Raises:
             DecodeError: a field of a command is wrong; nothing was pushed.
             StoreError: Redis cannot be reached; the error says how many were pushed.
         """
-        tickets = [prepare(self.core, node, command) for node, command in commands]
+        tickets = [prepare(self.core, target, command) for target, command in commands]
         return [Job(self, ticket, fresh=True) for ticket in self.perform(send(self.core, tickets))]
 
     def as_completed(
@@ -160,6 +172,19 @@ class Client:
             WaitTimeout: the time is up; there is no other end.
         """
         return self.iterate(follow_nodes(self.core, glob.split(","), timeout, levels))
+
+    def doctor(self, timeout: float = DOCTOR_TIMEOUT) -> Diagnosis:
+        """Check Redis, clocks, permissions and nodes.
+
+        Args:
+            timeout: seconds for the nodes to answer.
+
+        Raises:
+            ValueError: the timeout is not a number of seconds, 0 or more.
+        """
+        from corex.doctor.diagnose import diagnose
+
+        return self.perform(diagnose(self.core, timeout))
 
     def perform(self, plan: Plan[T]) -> T:
         """Run a plan; for code with plans of its own."""

@@ -1,7 +1,8 @@
 """Which nodes a target names.
 
 A target is one or more of these, with commas between them: a node ID, a glob over node IDs
-(`web-*`), a label and its value (`zone=eu`). Each must name at least one node that is alive.
+(`web-*`), a label and its value (`zone=eu`), a group (`@build`: any one of its nodes). Each must
+name at least one node that is alive.
 """
 
 from __future__ import annotations
@@ -9,11 +10,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+from corex.nodes import nodes_of_group
 from corex_shared.errors import ConfigError, NoSuchNodeError
 from corex_shared.identifiers import check_id
 from corex_shared.models import NodeInfo
 
 _GLOB = frozenset("*?[")
+_GROUP = "@"
+
+
+def group_target(group: str) -> str:
+    """Write a group as a target.
+
+    Raises:
+        InvalidIdError: no group can have that name.
+    """
+    return _GROUP + check_id("group", group)
+
+
+def group_of(target: str) -> str | None:
+    """Read a target as a group; None when it is none.
+
+    Raises:
+        InvalidIdError: no group can have that name.
+    """
+    if not target.startswith(_GROUP):
+        return None
+    return check_id("group", target.removeprefix(_GROUP))
 
 
 def parse_target(text: str) -> list[str]:
@@ -21,14 +44,14 @@ def parse_target(text: str) -> list[str]:
 
     Raises:
         ConfigError: a part is empty, or of a kind that is not served.
-        InvalidIdError: a part is nothing that a node could be called.
+        InvalidIdError: a part is nothing that a node or a group could be called.
     """
     parts = [part.strip() for part in text.split(",")]
     for part in parts:
         if not part:
             raise ConfigError("TARGET", "", f"{text!r} names no node")
-        if part.startswith("@"):
-            raise ConfigError("TARGET", "", f"{part}: groups are not served in this version")
+        if group_of(part) is not None:
+            continue
         label, equals, _ = part.partition("=")
         if equals and not label:
             raise ConfigError("TARGET", "", f"{part!r}: the label's name is missing")
@@ -38,11 +61,14 @@ def parse_target(text: str) -> list[str]:
 
 
 def select(parts: Sequence[str], nodes: Sequence[NodeInfo]) -> list[str]:
-    """Choose the nodes that a target names, in the order of its parts, each node once.
+    """Choose what a target names, in the order of its parts, each once: nodes, and groups as such.
 
     Args:
         parts: the target's parts.
         nodes: all nodes, by ID.
+
+    Returns:
+        IDs of nodes, and groups with their `@`: `corex.submit.prepare` takes both.
 
     Raises:
         NoSuchNodeError: a part names no node that is alive.
@@ -50,6 +76,12 @@ def select(parts: Sequence[str], nodes: Sequence[NodeInfo]) -> list[str]:
     alive = [node for node in nodes if node.alive]
     chosen: dict[str, None] = {}
     for part in parts:
+        group = group_of(part)
+        if group is not None:
+            if not nodes_of_group(alive, group):
+                raise NoSuchNodeError(f"no node in group: {part}")
+            chosen[part] = None
+            continue
         matched = [node.id for node in alive if _matches(part, node)]
         if not matched:
             raise NoSuchNodeError(f"no such node: {part}")

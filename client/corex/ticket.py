@@ -19,6 +19,7 @@ class Ticket(Struct, frozen=True, gc=False):
         streams: the command asks for live output.
         mail: keys under which the mailbox hears of it; none when its result goes elsewhere.
         key_counts: the result key speaks of this job, not of an earlier one with its ID.
+        group: the group it was pushed to; empty when it was a node.
     """
 
     id: str
@@ -29,6 +30,12 @@ class Ticket(Struct, frozen=True, gc=False):
     streams: bool = False
     mail: tuple[str, ...] = ()
     key_counts: bool = True
+    group: str = ""
+
+    @property
+    def target(self) -> str:
+        """What it was pushed to, as people write it."""
+        return f"@{self.group}" if self.group else self.node or ""
 
     @property
     def keys_of_mail(self) -> tuple[str, ...]:

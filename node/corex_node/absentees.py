@@ -23,7 +23,8 @@ _APART = 10_000.0
 _PER_MS = 1
 """Commands that wait in a list are looked through, so many in a ms on average."""
 _DOUBT = 600_000.0
-"""Ms for which lists that are as long as they were are taken to hold what they held."""
+"""Ms for which lists that are as long as they were are taken to hold what they held; and for which
+only nodes are looked for that fell silent since the last look."""
 
 
 @dataclass(slots=True)
@@ -88,6 +89,7 @@ class Absentees:
         self._patience = patience
         self._pause = patience
         self._last: float | None = None
+        self._whole = 0.0  # when the whole list was looked at
 
     def heard(self, now: float, till: bytes, silent: Mapping[str, bytes]) -> None:
         """Take what a look at the list of nodes has found.
@@ -100,7 +102,11 @@ class Absentees:
         last = self._last
         if last is None or not 0 <= now - last <= 2 * self._pause + _SLACK:
             self._doubt_all(now)
-        self._last, self.since = now, till
+        self._last = now
+        if self.since == b"-inf":
+            self._whole = now
+        # Whatever else somebody wrote there is found in time.
+        self.since = till if now - self._whole < _DOUBT else b"-inf"
         for node, seen in silent.items():
             known = self.known.get(node)
             if known is None or known.seen != seen:

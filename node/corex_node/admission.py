@@ -7,8 +7,6 @@ that each will have, before any of them starts.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
-from functools import partial
 from typing import cast
 
 import msgspec
@@ -25,13 +23,12 @@ from corex_node.manager.registry import Entry, Kind
 from corex_node.manager.results import result_unstarted
 from corex_node.outbox import Outbox
 from corex_node.patience import until_available
-from corex_node.places import Place
 from corex_node.records import Acceptance, Filing, Held, Rejection
 from corex_node.rules import refusal_of
 from corex_node.store import NodeStore
 from corex_node.ticket import Source, Ticket
 from corex_shared import codec
-from corex_shared.errors import GroupLostError, StoreError
+from corex_shared.errors import StoreError
 from corex_shared.models import Command, JobResult
 from corex_shared.states import JobState, Stage
 
@@ -133,9 +130,6 @@ class Admission:
         for item, answer in zip(open_items, answers, strict=True):
             self._settle(item, answer)
         await self._reject([item for item in items if _is_rejected(item)])
-        await self._hand_on(
-            [item for item, answer in zip(open_items, answers, strict=True) if answer == _HANDED_ON]
-        )
 
     # -- before Redis knows -------------------------------------------------------------------
 
@@ -237,7 +231,7 @@ class Admission:
             self._outbox.settle(ticket, item.refusal)
         elif answer == _SETTLED:
             self._outbox.release(self._held(item.inbound))
-        elif answer not in (_HANDED_ON, _OVERTAKEN):
+        elif answer not in (_HANDED_ON, _OVERTAKEN):  # the group's reapers see these through
             item.is_duplicate = True
 
     def _disown(self, inbound: Inbound) -> None:
@@ -253,17 +247,6 @@ class Admission:
         ticket = inbound.ticket
         claim = self._claim(inbound) if ticket.group else ""
         return [Held(ticket.group, field, claim) for field in (ticket.field, inbound.job_id or "")]
-
-    async def _hand_on(self, items: list[_Admitted]) -> None:
-        """Complete what somebody began who took this node for gone: back to the list with them."""
-        held: dict[Place, list[Held]] = {}
-        for item in items:
-            ticket = item.inbound.ticket
-            place = self._store.place(ticket.source, ticket.group)
-            held.setdefault(place, []).extend(self._held(item.inbound))
-        for place, commands in held.items():
-            with suppress(GroupLostError):  # then somebody else does
-                await until_available(partial(self._store.give_back, place, commands))
 
     async def _reject(self, items: list[_Admitted]) -> None:
         """Put payloads into the rejected list, and tell the senders of duplicates."""
@@ -307,6 +290,8 @@ class Admission:
             entry["id"] = inbound.job_id
         filed = inbound.job_id if item.job is not None else None
         ticket, claim = inbound.ticket, self._claim(inbound)
+        if ticket.group:
+            entry.update(group=ticket.group, claim=claim)
         return Rejection(ticket.field, filed or "", claim, msgspec.json.encode(entry), ticket.group)
 
 

@@ -26,9 +26,10 @@ from corex_node.config import Config
 from corex_node.feed_store import FeedStore
 from corex_node.feeds import Feeds
 from corex_node.fleet_queues import NodeFleetQueues
+from corex_node.group import GroupParts
 from corex_node.group_reaper import ReapManner
 from corex_node.group_store import GroupStore
-from corex_node.groups import GroupParts, Groups
+from corex_node.groups import Groups
 from corex_node.intake import Intake, IntakeParts
 from corex_node.intakes import IntakeMaker
 from corex_node.lease_store import NodeLeaseStore

@@ -98,6 +98,7 @@ class NodeFleetQueues:
         self._successor = False
         self._asked: list[tuple[str, list[Place]]] = []  # by the heartbeat, with its last question
         self._asked_at = 0.0
+        self._served_until = 0.0  # when the node's own lease runs out, monotonic
 
     # -- what the manager asks ----------------------------------------------------------------
 
@@ -192,11 +193,15 @@ class NodeFleetQueues:
     # -- renewal, in the heartbeat's thread ---------------------------------------------------
 
     def calls(self) -> list[Call]:
-        """Make the commands that renew what the node has, one for each queue."""
+        """Make the commands that renew what the node has, one for each queue.
+
+        To be called whenever the node's own lease was renewed.
+        """
         places: dict[str, list[Place]] = {}
         for place in list(self._places.values()):
             places.setdefault(place.queue, []).append(place)
         self._asked_at = time.monotonic()
+        self._served_until = self._asked_at + self._lease
         self._asked, calls = [], []
         for queue, some in places.items():
             tokens = [(place, place.token) for place in some]
@@ -254,7 +259,10 @@ class NodeFleetQueues:
             asyncio.create_task(self._news.run(), name="news"),
         ]
         try:
-            await asyncio.gather(*parts)
+            # Not `gather`: it would cancel them, and `end` another time, in their last moments.
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in done:
+                part.result()
         finally:
             await end(parts, _END_PATIENCE)
 
@@ -286,6 +294,8 @@ class NodeFleetQueues:
 
     def _requests(self) -> list[Request]:
         due, self._due = self._due, set()
+        # An agent that hung may have a successor, whose places these are. The heartbeat will tell.
+        is_unsure = time.monotonic() >= self._served_until
         requests = []
         for queue in due:
             line = self._lines.get(queue)
@@ -293,7 +303,7 @@ class NodeFleetQueues:
                 continue
             if line.waiting:
                 self._news.want(queue)
-            request = line.request()
+            request = line.request(leaving_only=is_unsure)
             if request is not None:
                 requests.append(request)
         return requests

@@ -99,7 +99,7 @@ class GroupStore:
         """
         call = script("group_sweep").call([place.lease], [place.holder])
         over = (await execute_async(self._client, [call]))[0]
-        return None if over is None else [member.decode() for member in over]
+        return None if over is None else [_text(member) for member in over]
 
     async def look(self, place: Place) -> list[Left]:
         """Find claimed commands whose nodes are no members, and this node's own; in steps."""
@@ -129,7 +129,7 @@ class GroupStore:
     async def nodes(self, place: Place) -> set[str]:
         """Read which nodes are members, whether their leases are over or not."""
         members = (await execute_async(self._client, [("ZRANGE", place.lease, 0, -1)]))[0]
-        return {node_of(member.decode()) for member in members}
+        return {node_of(_text(member)) for member in members}
 
     async def take_over(self, takings: Sequence[Taking]) -> list[int]:
         """Take jobs over from a holder that is gone (lua/takeover.lua, which has the answers)."""
@@ -194,6 +194,10 @@ def renewal(place: Place, lease_ms: int, *, quiet: bool) -> Call:
 def node_of(member: str) -> str:
     """Node of a member of a group: `<node>/<incarnation>`, perhaps with a `~` before it."""
     return member.removeprefix("~").rpartition("/")[0]
+
+
+def _text(member: bytes) -> str:
+    return member.decode(errors="backslashreplace")
 
 
 def _left(field: bytes, header: bytes) -> Left | None:

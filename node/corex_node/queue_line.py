@@ -81,16 +81,19 @@ class Line:
         """Whether a job gives back the queue that it held by a token, and Redis may not know."""
         return any(item.job == job_id and item.token == token for item in self.leaving)
 
-    def request(self) -> Request | None:
+    def request(self, *, leaving_only: bool = False) -> Request | None:
         """Make what is to be told and asked now; None when there is nothing.
 
         Nobody enters, and nothing is taken, before all who leave have left: a job may do both.
+
+        Args:
+            leaving_only: whether nobody may enter, and nothing may be taken, now.
         """
         leaving = tuple(self.leaving[:_AT_ONCE])
-        if len(self.leaving) > _AT_ONCE:
+        if len(self.leaving) > _AT_ONCE or (leaving and leaving_only):
             return Request(self.queue, leaving, (), False)
         entering = tuple(Entering(place.job.id, place.adopts) for place in self.entering.values())
-        if not leaving and not self.waiting:
+        if leaving_only or (not leaving and not self.waiting):
             return None
         return Request(self.queue, leaving, entering, bool(self.waiting))
 

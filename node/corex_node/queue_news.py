@@ -59,15 +59,28 @@ class QueueNews:
         """Listen whenever something is wanted; to be cancelled."""
         while True:
             await self._changed.wait()
-            connection = _Listening(self._endpoint)
             try:
-                await self._listen(connection)
+                await self._listen_once()
+                continue
             except StoreError as error:
                 _log.warning("queue.deaf", reason=str(error))
-                self._changed.set()
-                await asyncio.sleep(_PAUSE)
-            finally:
-                await connection.close()
+            except Exception:  # noqa: BLE001 - news are a hint: nothing about them ends an agent
+                _log.error("queue.deaf", exc_info=True)
+            self._changed.set()
+            await asyncio.sleep(_PAUSE)
+
+    async def _listen_once(self) -> None:
+        """Listen on one connection.
+
+        Raises:
+            StoreError: it was lost.
+        """
+        connection = _Listening(self._endpoint)
+        try:
+            await self._listen(connection)
+        finally:
+            # Shielded: whoever cancels it again may not leave the connection open.
+            await asyncio.shield(asyncio.create_task(connection.close()))
 
     async def _listen(self, connection: _Listening) -> None:
         """Listen until nothing is wanted any more.
@@ -134,8 +147,8 @@ class _Listening:
 
     async def close(self) -> None:
         if self._reading is not None:
-            await end([self._reading], _END_PATIENCE)
-            if not self._reading.cancelled():
+            ended = await end([self._reading], _END_PATIENCE)
+            if ended and not self._reading.cancelled():
                 self._reading.exception()  # it was seen
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
         await self._client.aclose()

@@ -188,23 +188,24 @@ class Reaper:
             AwayNoMore: it is there again, or another reaper is at work.
         """
         remains = absentee.remains
-        is_known = remains is not None and remains.are_known(begun.sizes, begun.now)
-        if is_known or not any(begun.sizes):
-            absentee.remains = remains if is_known else Remains(begun.now, begun.sizes)
-            await self._rest(absentee, begun)
+        if not any(begun.sizes):
+            remains = Remains(begun.now, begun.sizes)
+        if remains is not None and remains.are_known(begun.sizes, begun.now):
+            await self._rest(absentee, remains, begun)
             return False
         work = Settlement(self._store, self._jobs, self._manner, absentee.node, absentee.seen)
         try:
             await work.run(begun.now)
         finally:
             if work.states:
-                _log.warning("reaper.settled", node=absentee.node, **work.states)
-        absentee.remains = work.remains
-        await self._rest(absentee, begun)
+                written = {state.lower(): count for state, count in work.states.items()}
+                _log.warning("reaper.settled", node=absentee.node, **written)
+        await self._rest(absentee, work.remains, begun)
         return True
 
-    async def _rest(self, absentee: Absentee, begun: Begun) -> None:
+    async def _rest(self, absentee: Absentee, remains: Remains, begun: Begun) -> None:
         """Let nobody look at a node for a while that was looked through."""
+        absentee.remains = remains
         if not any(begun.sizes) and absentee.away(begun.now) > _FORGET_AFTER:
             await self._store.forget(absentee.node, absentee.seen)
             _log.info("reaper.forgot", node=absentee.node)
@@ -215,8 +216,7 @@ class Reaper:
         if not isinstance(ended, Begun):
             self._leave(absentee, ended)
             return
-        assert absentee.remains is not None
         # Nobody adds to what is claimed; lists may have grown behind what was looked through.
-        absentee.remains.sizes = (ended.sizes[0], *absentee.remains.sizes[1:])
-        is_urgent = absentee.remains.earliest is not None
+        remains.sizes = (ended.sizes[0], *remains.sizes[1:])
+        is_urgent = remains.earliest is not None
         self._absentees.put_off(absentee, ended.now + rest, urgent=is_urgent)

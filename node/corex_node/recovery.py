@@ -123,7 +123,7 @@ def read_entries(found: dict[bytes, bytes], place: Place | None = None) -> list[
     left: list[Left] = []
     for field, value in found.items():
         entry = parse_entry(field, value)
-        if entry is not None:
+        if entry is not None and (place is not None or "/" not in entry.field):
             left.append(entry)
         elif place is None:
             _log.error("recovery.unreadable", field=field.decode("utf-8", "backslashreplace"))

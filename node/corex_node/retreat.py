@@ -14,7 +14,7 @@ from corex_node.places import Place
 from corex_node.records import Held
 from corex_node.store import NodeStore
 from corex_node.ticket import Source, Ticket
-from corex_shared.errors import GroupLostError
+from corex_shared.errors import GroupLostError, StoreRefusedError
 
 _log = structlog.get_logger()
 
@@ -43,7 +43,8 @@ async def give_back_unstarted(
     """
     places = [store.place(source) for source in Source]
     places += [store.place(Source.COMMANDS, group) for group in groups]
-    found = {group: await store.claimed(group) for group in ("", *groups)}
+    found = {"": await store.claimed()}
+    found.update({group: await _claimed(store, group) for group in groups})
     # From here to the last withdrawal nothing is awaited: what has not started, does not start.
     admitted = {group: known(group) for group in found}
     given: dict[Place, list[tuple[int, Held]]] = {
@@ -68,6 +69,15 @@ async def give_back_unstarted(
             await _give_back(store, place, [held for _, held in sorted(numbered, key=_number)])
 
 
+async def _claimed(store: NodeStore, group: str) -> dict[bytes, bytes]:
+    """Read the hash of a group; one that is none is in nobody's way."""
+    try:
+        return await store.claimed(group)
+    except StoreRefusedError as error:
+        _log.warning("node.gave_nothing_back", source=f"@{group}", reason=str(error))
+        return {}
+
+
 def _unfiled(found: Iterable[bytes], place: Place) -> list[str]:
     return [name for field in found if (name := field.decode()).startswith(place.prefix)]
 
@@ -84,7 +94,9 @@ def _number(numbered: tuple[int, Held]) -> int:
 async def _give_back(store: NodeStore, place: Place, held: list[Held]) -> None:
     try:
         await store.give_back(place, held)
-    except GroupLostError as error:  # then others do
+    except (GroupLostError, StoreRefusedError) as error:
+        if not place.group:
+            raise
         _log.warning("node.gave_nothing_back", source=place.name, reason=str(error))
         return
     FAULTS.reach(GAVE_BACK)

@@ -299,10 +299,12 @@ class NodeStore:
             self._keys.stream(emission.job_id),
             f"{emission.first_kept + 1}-0",
             LOG_TTL_MS,
+            self._incarnation,
         ]
         for seq, payload in emission.messages:
             arguments += (seq, payload)
-        return script("emit").call([self._keys.log(emission.job_id)], arguments)
+        job = emission.job_id
+        return script("emit").call([self._keys.log(job), self._keys.state(job)], arguments)
 
     async def reject(self, rejections: Sequence[Rejection], kept: int) -> None:
         """Move claimed payloads to the rejected list, which holds `kept` entries at most."""

@@ -259,7 +259,10 @@ def _line(options: argparse.Namespace) -> str:
     if name == "default":
         raise ConfigError("--user", "", "'default' is everybody who gives no name; choose another")
     if options.role == "client" and not server.has_selectors:
-        _say("Redis before 7.0 cannot keep a client from writing results: it has one set of rules")
+        _say(
+            "Redis before 7.0 cannot keep a client from writing results and taking commands off "
+            "lists: it has one set of rules for all keys"
+        )
     made: dict[str, Callable[[], list[Grant]]] = {
         "node": lambda: node_grants(keys, options.id, options.group),
         "reaper": lambda: reaper_grants(keys),

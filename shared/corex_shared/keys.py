@@ -95,7 +95,7 @@ class Keys:
         return f"{self.namespace}:{{group:{group}}}:commands"
 
     def group_claimed(self, group: str) -> str:
-        """Hash of claimed and unfinished commands of a group (see lua/group_claim.lua)."""
+        """Hash of claimed and unfinished commands of a group (see lua/claim.lua)."""
         return f"{self.namespace}:{{group:{group}}}:claimed"
 
     def group_leases(self, group: str) -> str:

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache
 from importlib.resources import files
 from typing import Any, TypeAlias
@@ -97,12 +98,27 @@ class Spread:
         return [placed[item] for item in range(len(placed))]
 
 
-Step: TypeAlias = Call | Spread
+class Barrier(Enum):
+    """Between two steps: what follows is done after what came before, whatever slots it is in.
+
+    It is no command and has no answer; one server does everything in order anyway.
+    """
+
+    HERE = "here"
+
+
+Step: TypeAlias = Call | Spread | Barrier
 """What is run in one round trip with others."""
 
 
 def whole(step: Step) -> Call:
-    """Make the one command that a step is where one server has all keys."""
+    """Make the one command that a step is where one server has all keys.
+
+    Raises:
+        TypeError: it is a barrier.
+    """
+    if isinstance(step, Barrier):
+        raise TypeError("a barrier is no command")
     return step.call() if isinstance(step, Spread) else step
 
 

@@ -6,6 +6,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 import redis
@@ -14,7 +15,7 @@ from corex_node.process.embedded import EmbeddedRedis
 from corex_shared.keys import Keys
 from tests.helpers.diary import Diary
 from tests.helpers.eventually import eventually
-from tests.helpers.groupwire import LEASE, GroupWire, member_of
+from tests.helpers.groupwire import GroupWire, member_of
 from tests.helpers.marked import marked_with
 from tests.helpers.nodes import NodeProcess, RunNode
 
@@ -238,17 +239,48 @@ def test_a_node_that_was_stopped_beyond_its_lease_does_no_harm_when_it_comes_bac
     assert group.result(again)["node"] == "n1"
 
 
+def test_a_stopped_node_comes_back_after_a_reaper_died_at_its_work(
+    own_redis: EmbeddedRedis, run_node: RunNode, group: GroupWire, diary: Diary, tmp_path: Path
+) -> None:
+    """What was begun it completes itself, and starts nothing that others were given."""
+    (first,) = _start(run_node, group, own_redis.url, {})
+    mark = tmp_path / "mark"
+    late = group.script(diary.script("sleep 1"))
+    endless = group.script(diary.script("sleep 300"), queue="q")
+    retried = group.script(f"[ -e {mark} ] || {{ touch {mark}; sleep 300; }}", on_lost="retry")
+    behind = [group.script(diary.script(), queue="q") for _ in range(5)]
+    eventually(lambda: len(group.claimed()) == 8, "all are claimed")
+    eventually(lambda: len(diary.lines()) == 2 and mark.exists(), "three run")
+    first.signal(signal.SIGSTOP)
+    fault = member_of(GROUP, 6, {"COREX_FAULT": "taken-over"})
+    second = run_node("n2", url=own_redis.url, env=fault, start=False)
+    second.start(wait=False)
+    assert second.wait() == -signal.SIGKILL
+    first.signal(signal.SIGCONT)
+    results = group.results([late, endless, retried, *behind])
+    assert {results.pop(job)["state"] for job in (late, endless)} == {"LOST"}
+    assert {result["state"] for result in results.values()} == {"SUCCESS"}
+    assert sorted(diary.lines()) == sorted([late, endless, *behind])
+    assert diary.lines()[2:] == behind
+    eventually(lambda: not marked_with([late, endless]), "its processes are ended")
+    group.wait_unclaimed()
+
+
 def test_redis_away_beyond_all_leases_costs_no_job(
     own_redis: EmbeddedRedis, run_node: RunNode, group: GroupWire, diary: Diary
 ) -> None:
-    """Nobody takes another for gone who could not be heard either."""
-    _start(run_node, group, own_redis.url, {}, {}, {})
-    jobs = [group.script(diary.script("sleep 0.3")) for _ in range(200)]
-    eventually(lambda: diary.has(40), "some ran")
+    """Nobody takes another for gone who could not be heard either, or needs longer to be back."""
+    late, *_ = _start(run_node, group, own_redis.url, *[{"COREX_NODE_LIMITS_LEASE": "3"}] * 3)
+    long = [group.script(diary.script("sleep 6")) for _ in range(6)]
+    jobs = [group.script(diary.script("sleep 0.2")) for _ in range(60)]
+    eventually(lambda: diary.has(20), "some ran")
     own_redis.stop(keep_data=True)
-    time.sleep(LEASE * 2)  # how long it is away is the case
+    late.signal(signal.SIGSTOP)
+    time.sleep(3.1)  # how long it is away is the case
     own_redis.start()
-    assert set(_one_each(group, diary, jobs)) == {"SUCCESS"}
+    time.sleep(2)  # so is by how much it is late: others have looked for those who are gone
+    late.signal(signal.SIGCONT)
+    assert set(_one_each(group, diary, [*long, *jobs])) == {"SUCCESS"}
 
 
 def test_redis_killed_under_load(
@@ -256,7 +288,7 @@ def test_redis_killed_under_load(
 ) -> None:
     """With its data on disk nothing is lost and nothing runs twice."""
     _start(run_node, group, own_redis.url, {}, {}, {})
-    jobs = [group.script(diary.script()) for _ in range(500)]
+    jobs = [group.script(diary.script()) for _ in range(240)]
     for part in (1, 2, 3):
         eventually(lambda part=part: diary.has(len(jobs) * part // 5), "some ran", seconds=20)  # type: ignore[misc]
         own_redis.kill()
@@ -269,9 +301,9 @@ def test_nodes_stopped_and_started_all_the_time(
 ) -> None:
     """Whoever leaves gives back what has not started; nothing is lost or run twice."""
     nodes = _start(run_node, group, own_redis.url, {}, {})
-    jobs = [group.script(diary.script("sleep 0.05")) for _ in range(400)]
+    jobs = [group.script(diary.script("sleep 0.05")) for _ in range(200)]
     for part, node in ((1, nodes[0]), (2, nodes[1]), (3, nodes[0])):
-        eventually(lambda part=part: diary.has(80 * part), "some ran", seconds=20)  # type: ignore[misc]
+        eventually(lambda part=part: diary.has(40 * part), "some ran", seconds=20)  # type: ignore[misc]
         assert node.stop() == 0, node.log_tail()
         node.start()
     assert set(_one_each(group, diary, jobs)) == {"SUCCESS"}

@@ -74,7 +74,7 @@ def test_what_others_have_settled_keeps_their_result(
 ) -> None:
     """The job goes on or is stopped as the settings say; what it says later is refused."""
     node = run_node("n1", url=own_redis.url, env=env)
-    job = wire.script("trap '' HUP; sleep 3 & wait")
+    job = wire.script("for i in 1 2 3 4 5 6; do echo $i; sleep 0.5; done", stream=True)
     wire.wait_stage(job, "running")
     node.signal(signal.SIGSTOP)
     eventually(lambda: not wire.redis.exists(wire.keys.presence("n1")), "the lease has run out")
@@ -85,6 +85,7 @@ def test_what_others_have_settled_keeps_their_result(
     assert (time.monotonic() - began < 1.5) is ends
     wire.wait_unclaimed()
     assert wire.result(job)["state"] == "LOST"
+    assert wire.log(job)[-1]["message"] == "the last"
     assert node.running
 
 
@@ -94,7 +95,9 @@ def _settle_as_lost(wire: Wire, job: str) -> None:
     result = json.dumps(
         {"id": job, "command": "bash", "node": "n1", "state": "LOST", "code": 503}
     ).encode()
-    finish = finish_call(wire.keys, "n1", "another", 60_000, [Finish(job, result, "LOST")])
+    last = {"job": job, "node": "n1", "seq": 2, "level": 1, "flags": 5, "message": "the last"}
+    end = Finish(job, result, "LOST", json.dumps({**last, "epoch": 0}).encode(), 2, streams=True)
+    finish = finish_call(wire.keys, "n1", "another", 60_000, [end])
     assert execute(wire.redis, [finish]) == [[1]]
     wire.redis.hdel(wire.keys.claimed("n1"), job)
 

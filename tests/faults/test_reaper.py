@@ -129,23 +129,32 @@ def test_many_entries_and_two_reapers_of_which_one_is_stopped_in_the_middle(
     own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire
 ) -> None:
     """Each job has one result and its client hears of it once, whoever wrote it."""
-    lost = leave_filed(wire, "running", (wire.payload("bash", reply_to="me") for _ in range(MANY)))
-    list_as_gone(wire)
     reapers = [run_node(name, url=own_redis.url, env=SHORT) for name in ("n2", "n3")]
-    eventually(lambda: wire.redis.llen(wire.keys.inbox("me")), "it has begun", seconds=SECONDS)
-    at_work = wire.redis.hget(wire.keys.presence("n2"), "incarnation")
-    note = wire.redis.get(wire.keys.reaper("n1")).split()[1]
-    stopped = reapers[0] if note == at_work else reapers[1]
-    stopped.signal(signal.SIGSTOP)
-    assert wire.redis.hlen(wire.keys.claimed("n1")) > 100, "it was too quick to be stopped"
+    incarnations = {wire.presence(node.id)["incarnation"]: node for node in reapers}
+    for attempt in range(1, 6):
+        gone, inbox = f"gone{attempt}", wire.keys.inbox(f"me{attempt}")
+        payloads = (wire.payload("bash", reply_to=f"me{attempt}") for _ in range(MANY))
+        lost = leave_filed(wire, "running", payloads, gone)
+        list_as_gone(wire, gone, ago_ms=0)
+        deadline = time.monotonic() + SECONDS
+        while not wire.redis.llen(inbox):  # without a pause: all of it takes a second or so
+            assert time.monotonic() < deadline, "nobody has begun"
+        note = wire.redis.get(wire.keys.reaper(gone))
+        stopped = incarnations[note.split()[1].decode()]
+        stopped.signal(signal.SIGSTOP)
+        if wire.redis.hlen(wire.keys.claimed(gone)) > 100:
+            break
+        stopped.signal(signal.SIGCONT)  # it was too quick to be stopped
+    else:
+        pytest.fail("it was too quick each time")
     assert _states(wire.results(lost, SECONDS)) == {"LOST": MANY}
-    wire.wait_unclaimed()
+    wire.wait_unclaimed(gone)
     stopped.signal(signal.SIGCONT)
-    wire.redis.delete(wire.keys.reaper("n1"))
     wire.results([wire.push("core.ping", node=stopped.id)])
     time.sleep(1)  # for the one that was stopped to do whatever it had in mind
     assert _states(wire.results(lost)) == {"LOST": MANY}
-    assert sorted(entry["id"] for entry in wire.inbox("me")) == lost
+    heard = [entry["id"] for entry in wire.inbox(f"me{attempt}")]
+    assert sorted(heard) == lost
 
 
 def test_the_node_comes_back_while_it_is_being_settled(
@@ -178,6 +187,28 @@ def test_the_node_comes_back_while_it_is_being_settled(
     wire.wait_unclaimed()
 
 
+def test_an_agent_that_was_only_stopped_does_no_harm_when_it_goes_on(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, diary: Diary
+) -> None:
+    """What it ran has its results already, from another: they stay as they are."""
+    node = run_node("n1", url=own_redis.url, env=SHORT)
+    run_node("n2", url=own_redis.url, env=SHORT)
+    jobs = [wire.script(diary.script("sleep 3"), reply_to="me") for _ in range(10)]
+    waiting = wire.script(diary.script(), queue="q", expires_at=now_ms() + 3_600_000)
+    eventually(lambda: len(diary.lines()) == 11)
+    wire.results([waiting])
+    node.signal(signal.SIGSTOP)
+    results = wire.results(jobs, SECONDS)
+    assert _states(results) == {"LOST": 10}
+    node.signal(signal.SIGCONT)
+    again = wire.push("core.ping")
+    assert _states(wire.results([again], SECONDS)) == {"SUCCESS": 1}
+    wire.wait_unclaimed()
+    assert wire.results(jobs) == results
+    assert Counter(entry["id"] for entry in wire.inbox("me")) == dict.fromkeys(jobs, 1)
+    assert set(diary.runs().values()) == {1}
+
+
 @pytest.mark.parametrize("point", ["reap-finished", "reap-moved"])
 def test_a_reaper_that_dies_between_two_steps(
     own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, point: str
@@ -203,14 +234,15 @@ def test_a_long_list_is_looked_through_to_its_end(
     """Expired commands are found wherever they are; all others stay, in their order."""
     payloads, expired = [], []
     for number in range(20_000):
-        fields: Pairs = {"expires_at": 1} if number % 1000 == 999 else {}
+        expires = number % 1000 == 999 or 5000 <= number < 6200
+        fields: Pairs = {"expires_at": 1} if expires else {}
         payloads.append(wire.payload("core.ping", **fields))
         if fields:
             expired.append(json.loads(payloads[-1])["id"])
     wire.push_bytes(*payloads)
     list_as_gone(wire)
     run_node("n2", url=own_redis.url, env=SHORT)
-    assert _states(wire.results(expired, SECONDS)) == {"EXPIRED": 20}
+    assert _states(wire.results(expired, SECONDS)) == {"EXPIRED": 20 + 1200 - 1}
     wire.wait_unclaimed()
     left = [payload for payload in payloads if b"expires_at" not in payload]
     assert wire.redis.lrange(wire.keys.commands("n1"), 0, -1) == left
@@ -263,6 +295,22 @@ def test_idle_reapers_cost_next_to_nothing(
     assert calls["zscore"] <= 3
     # A look a second and reaper here, where by default it is one in 15 s.
     assert 0 < calls["zrangebyscore"] <= 3 * seconds / 0.8 + 3
+
+
+def test_what_was_looked_through_is_not_read_again(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire
+) -> None:
+    """As long as nothing was added and nothing has expired; then it is."""
+    leave_filed(wire, "claimed", (wire.payload("core.ping") for _ in range(100)))
+    wire.push("core.ping")
+    list_as_gone(wire, ago_ms=15_000)
+    run_node("n2", url=own_redis.url, env=SHORT)
+    eventually(lambda: _calls(wire)["lrange"], seconds=SECONDS)
+    before = _calls(wire)
+    eventually(lambda: _calls(wire)["zscore"] >= before["zscore"] + 3, seconds=SECONDS)
+    assert (_calls(wire) - before)["hscan"] == 0
+    job = wire.push("core.ping", expires_at=1)
+    assert wire.results([job], SECONDS)[job]["state"] == "EXPIRED"
 
 
 def _calls(wire: Wire) -> Counter[str]:

@@ -9,6 +9,8 @@ from functools import partial
 import redis
 
 from corex_node.process.embedded import EmbeddedRedis
+from corex_shared.connection import execute
+from corex_shared.scripts import script
 from tests.helpers.diary import Diary
 from tests.helpers.eventually import eventually
 from tests.helpers.nodes import RunNode
@@ -107,3 +109,14 @@ def test_scripts_are_flushed_all_the_time(
     _all_ran_once(wire, diary, jobs)
     for job in jobs[::50]:
         assert [message["seq"] for message in wire.log(job)] == [0, 1]
+
+
+def test_only_what_is_needed_is_loaded_with_the_calls_that_need_it(
+    own_redis: EmbeddedRedis,
+) -> None:
+    """In the same round trip, and the answers are those of the calls."""
+    release = script("release").call(["{n}:claimed", "{n}:presence"], ["me", "", "job", ""])
+    with redis.Redis.from_url(own_redis.url) as client:
+        assert execute(client, [("ECHO", "a"), release, ("ECHO", "b")]) == [b"a", -2, b"b"]
+        shas = [script(name).sha for name in ("release", "claim")]
+        assert client.script_exists(*shas) == [True, False]

@@ -31,19 +31,33 @@ _SERVER = {
 _PERIODS = ("INFO-PERIOD", 200, "PUBLISH-PERIOD", 500, "ASK-PERIOD", 200, "PING-PERIOD", 200)
 
 
-class _Sentinel:
-    """One Sentinel."""
+class Sentinel:
+    """One Sentinel.
 
-    def __init__(self, conf: str, folder: Path) -> None:
+    Attributes:
+        port: where it listens, once started.
+        tls_port: where it listens with TLS, 0 for nowhere.
+    """
+
+    def __init__(self, conf: str, folder: Path, *, tls: bool = False) -> None:
+        """Describe it; it is not started yet.
+
+        Args:
+            conf: its settings, except for ports.
+            folder: of its files, without the random part of the name.
+            tls: whether it listens with TLS too.
+        """
         self._watchdog = Watchdog([find_server(), "sentinel.conf", "--sentinel"], folder)
         self._conf = conf
-        self.port = 0
+        self._tls = tls
+        self.port = self.tls_port = 0
 
     def start(self) -> None:
-        for port in random.sample(_PORTS, 20):
-            self.port = port
-            text = f"bind {HOST}\nport {port}\n{self._conf}"
-            (self._watchdog.folder / "sentinel.conf").write_text(text)
+        """Start it and wait until it answers."""
+        for port, tls_port in zip(*[iter(random.sample(_PORTS, 20))] * 2, strict=True):
+            self.port, self.tls_port = port, tls_port if self._tls else 0
+            ports = f"bind {HOST}\nport {port}\n" + f"tls-port {tls_port}\n" * self._tls
+            (self._watchdog.folder / "sentinel.conf").write_text(ports + self._conf)
             pid = self._watchdog.start()
             with suppress(AssertionError):
                 eventually(partial(self._is, pid), "a Sentinel", seconds=3)
@@ -57,10 +71,12 @@ class _Sentinel:
         return False
 
     def ask(self, *words: Any) -> Any:
+        """Say something to it."""
         with redis.Redis(host=HOST, port=self.port, socket_timeout=5, protocol=2) as client:
             return client.pipeline(transaction=False).execute_command(*words).execute()[0]
 
-    def stop(self) -> None:
+    def close(self) -> None:
+        """End it."""
         self._watchdog.close()
 
 
@@ -81,7 +97,7 @@ class SentinelTrio:
         self._settings = _SERVER | (settings or {})
         self._stack = ExitStack()
         self.servers: list[EmbeddedRedis] = []
-        self.sentinels: list[_Sentinel] = []
+        self.sentinels: list[Sentinel] = []
 
     @property
     def url(self) -> str:
@@ -119,9 +135,9 @@ class SentinelTrio:
         )
         folder = self.servers[0].directory.with_name("sentinel")
         for _ in range(_COUNT):
-            sentinel = _Sentinel(conf, folder)
+            sentinel = Sentinel(conf, folder)
             self.sentinels.append(sentinel)
-            self._stack.callback(sentinel.stop)
+            self._stack.callback(sentinel.close)
             sentinel.start()
             with suppress(redis.ResponseError):
                 sentinel.ask("SENTINEL", "DEBUG", *_PERIODS)

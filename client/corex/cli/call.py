@@ -76,7 +76,7 @@ def _call_all(
     from corex.targets import parse_target, select
 
     chosen = select(parse_target(target), client.nodes())
-    prepared = [prepare(client.core, node, command, control=control) for node in chosen]
+    prepared = [prepare(client.core, one, command, control=control) for one in chosen]
     tickets = client.perform(send(client.core, prepared))
     results: dict[int, JobResult] = {}
     problem: WaitTimeout | None = None

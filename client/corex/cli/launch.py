@@ -42,13 +42,13 @@ RESULT_TIMEOUT = 10.0
 
 
 def _prepare(client: Client, target: str, command: Command) -> list[Ticket]:
-    """Prepare a command for each node of a target.
+    """Prepare a command for each node, or group, of a target.
 
     Raises:
         NoSuchNodeError: a part of the target names no node; nothing was pushed.
     """
-    nodes = select(parse_target(target), client.nodes())
-    return [prepare(client.core, node, command) for node in nodes]
+    chosen = select(parse_target(target), client.nodes())
+    return [prepare(client.core, one, command) for one in chosen]
 
 
 def detach_jobs(client: Client, target: str, command: Command) -> int:
@@ -93,7 +93,7 @@ def run_jobs(
 
 
 def _show_output(client: Client, tickets: Sequence[Ticket], timeout: float) -> None:
-    output = LiveOutput({ticket.id: ticket.node or "" for ticket in tickets})
+    output = LiveOutput({ticket.id: ticket.target for ticket in tickets})
     with contextlib.closing(client.iterate(launch(client.core, tickets, timeout))) as messages:
         try:
             for message in messages:
@@ -151,7 +151,7 @@ def stop_jobs(client: Client, tickets: Sequence[Ticket]) -> dict[int, JobResult]
         say(f"while killing what was started: {error}")
     for index, ticket in enumerate(tickets):
         if index not in results:
-            say(f"{ticket.node}: job {ticket.id} may still run")
+            say(f"{ticket.target}: job {ticket.id} may still run")
     return results
 
 

@@ -23,7 +23,8 @@ Target = Annotated[
     str,
     typer.Argument(
         metavar="TARGET",
-        help="Which nodes: an ID, a glob, a label (zone=eu), or several with commas between.",
+        help="Which nodes: an ID, a glob, a label (zone=eu), any one of a group (@build), or "
+        "several with commas between.",
         show_default=False,
     ),
 ]

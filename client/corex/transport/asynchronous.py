@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, TypeVar
 
-from corex.core import SLICE, Core
+from corex.core import BLOCK, SLICE, Core
 from corex.effects import (
     Block,
     Do,
@@ -57,7 +57,7 @@ class AsyncTransport:
         """
         self.endpoint = Endpoint(url)
         self._command = self.endpoint.async_command()
-        self._blocking = self.endpoint.async_blocking(SLICE)
+        self._blocking = self.endpoint.async_blocking(BLOCK)
         self._commands = AsyncCommands(self._execute)
         self._blocks = asyncio.Semaphore(BLOCKS)
         self._inbox = _Inbox(self, core)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Sequence
 from typing import Any, TypeVar
 
-from corex.core import SLICE, Core
+from corex.core import BLOCK, Core
 from corex.effects import (
     Block,
     Do,
@@ -58,7 +58,7 @@ class SyncTransport:
         """
         self.endpoint = Endpoint(url)
         self._command = self.endpoint.command()
-        self._blocking = self.endpoint.blocking(SLICE)
+        self._blocking = self.endpoint.blocking(BLOCK)
         self._commands = Commands(self._execute)
         self._blocks = threading.BoundedSemaphore(BLOCKS)
         self._inbox = _Inbox(self, core)

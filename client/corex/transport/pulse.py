@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-SILENCE = 8.0
+SILENCE = 7.0
 """Seconds of silence after which a subscription is asked whether it is there."""
-PATIENCE = 8.0
+PATIENCE = 7.0
 """Seconds within which it answers. Dead ones are noticed within both, and a wait (2 s at most)."""
 
 CONFIRMATIONS = frozenset({"subscribe", "psubscribe"})

@@ -11,8 +11,9 @@ import redis.asyncio
 from corex_shared.connection.answers import NO_MASTER, code_of, translate, translated
 from corex_shared.connection.cluster import AsyncClusterClient, ClusterClient
 from corex_shared.connection.endpoint import AsyncRedisClient, RedisClient
+from corex_shared.connection.routing import parted
 from corex_shared.errors import StoreForbiddenError, StoreUnavailableError
-from corex_shared.scripts import Step, all_scripts, describe, whole
+from corex_shared.scripts import Barrier, Call, Step, all_scripts, describe, whole
 
 
 def execute(
@@ -20,8 +21,9 @@ def execute(
 ) -> list[Any]:
     """Run commands in one round trip, loading scripts that the server does not know.
 
-    On a Cluster it is one round trip to each master that has some of the keys. Commands on one key
-    are done in their order.
+    On a Cluster it is one round trip to each master that has some of the keys: commands on one key
+    are done in their order, others at any time, unless a `Barrier` parts them. What comes after it
+    is not begun if anything before it fails.
 
     Args:
         client: from `Endpoint`.
@@ -39,11 +41,15 @@ def execute(
     steps = list(steps)
     with translated():
         if isinstance(client, ClusterClient):
-            return _checked(steps, client.run(steps), keep_refusals)
+            replies: list[Any] = []
+            for part in parted(steps):
+                replies += _checked(part, client.run(part), keep_refusals)
+            return replies
         replies = _pipeline(client, steps).execute(raise_on_error=False)
         if _misses_script(replies):
-            load_scripts_blocking(client)
-            replies = _pipeline(client, steps).execute(raise_on_error=False)
+            loads = _loads_of(steps)
+            replies = _pipeline(client, [*loads, *steps]).execute(raise_on_error=False)
+            replies = replies[len(loads) :]
         if _lacks_master(replies):
             # Whoever connects anew asks where the master is.
             client.connection_pool.disconnect(inuse_connections=False)
@@ -57,28 +63,18 @@ async def execute_async(
     steps = list(steps)
     with translated():
         if isinstance(client, AsyncClusterClient):
-            return _checked(steps, await client.run(steps), keep_refusals)
+            replies: list[Any] = []
+            for part in parted(steps):
+                replies += _checked(part, await client.run(part), keep_refusals)
+            return replies
         replies = await _pipeline(client, steps).execute(raise_on_error=False)
         if _misses_script(replies):
-            await load_scripts(client)
-            replies = await _pipeline(client, steps).execute(raise_on_error=False)
+            loads = _loads_of(steps)
+            replies = await _pipeline(client, [*loads, *steps]).execute(raise_on_error=False)
+            replies = replies[len(loads) :]
         if _lacks_master(replies):
             await client.connection_pool.disconnect(inuse_connections=False)
         return _checked(steps, replies, keep_refusals)
-
-
-def load_scripts_blocking(client: RedisClient) -> None:
-    """Make all scripts known to the server, or to every master of a Cluster.
-
-    Raises:
-        StoreError: Redis cannot be reached or refuses scripts.
-    """
-    with translated():
-        if isinstance(client, ClusterClient):
-            client.load_scripts()
-            return
-        for script in all_scripts():
-            client.script_load(script.text)
 
 
 async def load_scripts(client: AsyncRedisClient) -> None:
@@ -107,10 +103,18 @@ async def server_infos(client: AsyncRedisClient) -> list[dict[str, Any]]:
         return [await client.info()]
 
 
+def _loads_of(steps: list[Step]) -> list[Call]:
+    """Make the commands that load what some steps need: sent with them, nothing comes between."""
+    calls = [whole(step) for step in steps if not isinstance(step, Barrier)]
+    wanted = {call[1] for call in calls if call[0] == "EVALSHA"}
+    return [("SCRIPT LOAD", script.text) for script in all_scripts() if script.sha in wanted]
+
+
 def _pipeline(client: Any, steps: list[Step]) -> Any:
     pipeline = client.pipeline(transaction=False)
     for step in steps:
-        pipeline.execute_command(*whole(step))
+        if not isinstance(step, Barrier):
+            pipeline.execute_command(*whole(step))
     return pipeline
 
 
@@ -126,11 +130,12 @@ def _lacks_master(replies: list[Any]) -> bool:
 
 
 def _checked(steps: list[Step], replies: list[Any], keep_refusals: bool) -> list[Any]:
+    commands = [step for step in steps if not isinstance(step, Barrier)]
     for at, reply in enumerate(replies):
         if isinstance(reply, redis.exceptions.RedisError):
             error = translate(reply)
             if isinstance(error, StoreForbiddenError):
-                error = StoreForbiddenError(f"{describe(whole(steps[at]))}: {error}")
+                error = StoreForbiddenError(f"{describe(whole(commands[at]))}: {error}")
             if not keep_refusals or isinstance(error, StoreUnavailableError):
                 raise error from reply
             replies[at] = error

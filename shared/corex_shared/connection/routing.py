@@ -15,7 +15,7 @@ from redis.exceptions import AskError, ClusterDownError, MovedError, NoScriptErr
 
 from corex_shared.connection.nodes import SlotMap, slot_of, slot_of_key
 from corex_shared.connection.urls import Address
-from corex_shared.scripts import Call, Spread, Step
+from corex_shared.scripts import Barrier, Call, Spread, Step, whole
 
 ROUNDS = 6
 """How often commands are sent on before the Cluster is taken to be in disorder."""
@@ -134,7 +134,8 @@ class Batch:
 
 def _pieces(step: Step) -> list[Piece]:
     if not isinstance(step, Spread):
-        return [Piece(step, slot_of(step))]
+        call = whole(step)
+        return [Piece(call, slot_of(call))]
     by_slot: dict[int, list[int]] = {}
     for item, key in enumerate(step.first_keys()):
         by_slot.setdefault(slot_of_key(key), []).append(item)
@@ -153,6 +154,17 @@ def _answer(step: Step, pieces: list[Piece]) -> Any:
 def _target(error: AskError, said_by: Address) -> Address:
     """Where a slot has gone; a node that does not know the name of the other leaves it empty."""
     return (error.host or said_by[0], error.port)
+
+
+def parted(steps: Iterable[Step]) -> list[list[Step]]:
+    """Cut steps at the barriers between them."""
+    parts: list[list[Step]] = [[]]
+    for step in steps:
+        if isinstance(step, Barrier):
+            parts.append([])
+        else:
+            parts[-1].append(step)
+    return parts
 
 
 def hints_of(steps: Sequence[Step], answers: Sequence[Any]) -> list[Call]:

@@ -14,7 +14,8 @@
 --
 -- Returns for each job: 0 when it stands in line, where it stood before if it did; its fencing
 -- token when it holds the queue: it was granted before and the answer was lost, or it was granted
--- to the node's earlier agent and is taken over, with a new token.
+-- to the node's earlier agent and is taken over, with a new token; the same when its lease has run
+-- out and nobody has held the queue since.
 --
 -- Atomic because a job must neither stand in line twice nor behind itself as the holder.
 local time = redis.call('TIME')
@@ -34,45 +35,58 @@ if #ARGV > 5 + 2 * 8 then
   end
 end
 
-local function stand(job)
-  local entry = node .. '/' .. job
-  local there
+local function is_standing(entry)
   if standing then
-    there = standing[entry]
-    standing[entry] = true
-  else
-    there = redis.call('LPOS', KEYS[2], entry)
+    return standing[entry]
   end
-  if not there then
-    redis.call('RPUSH', KEYS[2], entry)
-  end
+  return redis.call('LPOS', KEYS[2], entry)
 end
 
 local function take_over(job)
   local token = redis.call('INCR', KEYS[4])
   redis.call('PEXPIRE', KEYS[4], ARGV[5])
-  redis.call('HSET', KEYS[1], 'incarnation', incarnation, 'token', token,
-             'since', string.format('%.0f', now))
+  redis.call('HSET', KEYS[1], 'node', node, 'incarnation', incarnation, 'job', job,
+             'token', token, 'since', string.format('%.0f', now))
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
-  redis.call('HSET', KEYS[3], '!token', token)
+  redis.call('HSET', KEYS[3], '!token', token, '!job', node .. '/' .. job)
   redis.call('LREM', KEYS[2], 1, node .. '/' .. job)
   return token
 end
 
-local answers = {}
+-- The job that was granted the queue last and has not given it back, when its lease has run out.
+local lapsed = not owner[1] and redis.call('HGET', KEYS[3], '!job')
+
+local answers, entries = {}, {}
 for i = 6, #ARGV, 2 do
   local job = ARGV[i]
   local token = 0
-  if owner[1] ~= node or owner[2] ~= job then
-    stand(job)
-  elseif owner[3] == incarnation then
+  if owner[1] == node and owner[2] == job and owner[3] == incarnation then
     token = tonumber(owner[4])
-  elseif ARGV[i + 1] == '1' then
+  elseif owner[1] == node and owner[2] == job and ARGV[i + 1] == '1'
+      or lapsed == node .. '/' .. job then
     token = take_over(job)
   else
-    stand(job)
+    entries[#entries + 1] = node .. '/' .. job
   end
   answers[#answers + 1] = token
+end
+
+-- One that has lost its place stands before the next of its node that has not, so that the order
+-- of a node's jobs stays; else at the end.
+local anchor
+local last = {}
+for i = #entries, 1, -1 do
+  if is_standing(entries[i]) then
+    anchor = entries[i]
+  elseif anchor then
+    redis.call('LINSERT', KEYS[2], 'BEFORE', anchor, entries[i])
+    anchor = entries[i]
+  else
+    last[#last + 1] = entries[i]
+  end
+end
+for i = #last, 1, -1 do
+  redis.call('RPUSH', KEYS[2], last[i])
 end
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 return answers

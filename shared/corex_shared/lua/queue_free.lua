@@ -18,7 +18,7 @@ if not token then
   return false
 end
 redis.call('DEL', KEYS[1])
-redis.call('HDEL', KEYS[3], '!token', '?!token')
+redis.call('HDEL', KEYS[3], '!token', '!job', '?!token')
 
 local known = redis.call('HGETALL', KEYS[3])
 for i = 1, #known, 2 do

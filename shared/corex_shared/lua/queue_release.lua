@@ -15,8 +15,8 @@
 local node = ARGV[1]
 local freed = 0
 
-local function has_lapsed(token)  -- its lease ran out, and nobody has taken the queue yet
-  return redis.call('EXISTS', KEYS[1]) == 0 and redis.call('HGET', KEYS[3], '!token') == token
+local function has_lapsed(field, value)  -- its lease ran out, and nobody has taken the queue yet
+  return redis.call('EXISTS', KEYS[1]) == 0 and redis.call('HGET', KEYS[3], field) == value
 end
 
 for i = 3, #ARGV, 3 do
@@ -26,13 +26,14 @@ for i = 3, #ARGV, 3 do
   if token == '' then
     redis.call('LREM', KEYS[2], 1, node .. '/' .. job)
     holds = holds and (incarnation == '' or owner[4] == incarnation)
+      or has_lapsed('!job', node .. '/' .. job)
   else
-    holds = holds and owner[3] == token or has_lapsed(token)
+    holds = holds and owner[3] == token or has_lapsed('!token', token)
     redis.call('HDEL', KEYS[3], '!hand:' .. token)
   end
   if holds then
     redis.call('DEL', KEYS[1])
-    redis.call('HDEL', KEYS[3], '!token', '?!token')
+    redis.call('HDEL', KEYS[3], '!token', '!job', '?!token')
     freed = freed + 1
   end
 end

@@ -35,7 +35,7 @@ local function restore(job, token)
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
   redis.call('SET', KEYS[4], token)
   redis.call('PEXPIRE', KEYS[4], ARGV[5])
-  redis.call('HSET', KEYS[3], '!token', token)
+  redis.call('HSET', KEYS[3], '!token', token, '!job', node .. '/' .. job)
   redis.call('HDEL', KEYS[3], '?!token')
   redis.call('PEXPIRE', KEYS[3], ARGV[4])
 end

@@ -4,7 +4,7 @@
 -- KEYS[2]  list of jobs that wait, as <node>/<job>
 -- KEYS[3]  hash: <node> → until when it is taken to be there, in ms;
 --          ?<node> → since when its turn has come and it is silent, in ms;
---          !token → token that was granted last and not given back;
+--          !token, !job → token that was granted last and not given back, and <node>/<job> of it;
 --          ?!token → that token, and since when its lease is known to have run out, in ms;
 --          !hand:<token> → when somebody took the queue from the holder of that token, in ms
 -- KEYS[4]  last fencing token
@@ -50,7 +50,7 @@ if lapsed then
   if now - since < doubt then
     return {new, length}
   end
-  redis.call('HDEL', KEYS[3], '!token', '?!token')
+  redis.call('HDEL', KEYS[3], '!token', '!job', '?!token')
 end
 
 -- Bounded, so that a long line of the dead does not hold the server up; the next look goes on.
@@ -66,7 +66,7 @@ for _ = 1, 1000 do
     redis.call('HSET', KEYS[1], 'node', node, 'incarnation', incarnation, 'job', job,
                'token', token, 'since', now_text)
     redis.call('PEXPIRE', KEYS[1], ARGV[3])
-    redis.call('HSET', KEYS[3], '!token', token)
+    redis.call('HSET', KEYS[3], '!token', token, '!job', head)
     redis.call('LPOP', KEYS[2])
     return {new, length, job, token}
   end

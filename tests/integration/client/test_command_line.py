@@ -186,7 +186,7 @@ def test_long_output_is_complete(corex: Run, nodes: list[NodeProcess]) -> None:
         (["run", "n1,nope", "--", "true"], 3, "corex: no such node: nope"),
         (["run", "x*", "--", "true"], 3, "corex: no such node: x*"),
         (["run", "nope", "--detach", "--", "true"], 3, "corex: no such node: nope"),
-        (["run", "@g", "--", "true"], 2, "groups are not served"),
+        (["run", "@g", "--", "true"], 3, "no node in group: @g"),
         (["call", "n1", "no.such"], 1, "corex: n1: no such command: no.such"),
         (["result", "nojob"], 3, "no result"),
         (["result", "nojob", "--wait", "0.2"], 3, "nojob: not within 0.2 s"),

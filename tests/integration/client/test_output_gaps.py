@@ -81,6 +81,24 @@ def test_half_open_connections_are_noticed(
     _check_order(seen)
 
 
+def test_a_wait_on_half_open_connections(
+    far: Client, proxy: StrandingProxy, run_node: RunNode
+) -> None:
+    """A client whose connections go dead while it waits has its result within 20 seconds."""
+    node = run_node()
+    job, other = (far.node(node.id).bash("sleep 0.5") for _ in range(2))
+    begun = time.monotonic()
+
+    def accident() -> None:
+        time.sleep(0.3)
+        assert proxy.strand() >= 1
+
+    with meanwhile(accident):
+        assert job.wait(timeout=30).ok
+    assert far.job(other.id).wait(timeout=30).ok
+    assert time.monotonic() - begun < 25  # and some for a busy machine
+
+
 def test_cut_connections(far: Client, proxy: StrandingProxy, run_node: RunNode) -> None:
     """Connections that are reset again and again cost nothing of the output."""
     node = run_node()

@@ -213,3 +213,23 @@ def test_jobs_of_a_group_have_all_that_others_have(run_node: RunNode, group: Gro
     group.push("job.kill", {"id": endless}, control=True, node=node)
     assert group.result(endless)["state"] == "KILLED"
     group.wait_unclaimed()
+
+
+def test_keys_of_another_type_harm_no_other_list(
+    run_node: RunNode, group: GroupWire, raw: redis.Redis, keys: Keys
+) -> None:
+    """Somebody else wrote where the group's are: the node serves all else, and stops in order."""
+    raw.set(keys.group_leases("bad"), "mine")
+    raw.set(keys.group_claimed("worse"), "mine")
+    node = run_node("n1", env=member_of(f"bad,{GROUP},worse"))
+    jobs = [group.script("true"), group.script("true", node="n1")]
+    raw.rpush(keys.group_commands("worse"), group.payload("bash", {"script": "true"}, id="w"))
+    assert {result["state"] for result in group.results(jobs).values()} == {"SUCCESS"}
+    assert raw.llen(keys.group_commands("worse")) == 1
+    raw.delete(keys.group_leases("bad"), keys.group_claimed("worse"))
+    raw.rpush(keys.group_commands("bad"), group.payload("bash", {"script": "true"}, id="b"))
+    assert {result["state"] for result in group.results(["w", "b"]).values()} == {"SUCCESS"}
+    raw.delete(keys.group_leases("bad"))
+    raw.set(keys.group_leases("bad"), "mine")
+    assert node.stop() == 0
+    assert group.members() == []

@@ -14,7 +14,9 @@ from tests.helpers.users import SECRET, Users, user_line
 OPS = Path(__file__).parents[3] / "ops" / "redis"
 
 
-def hardened(folder: Path, program: str | None = None, tls: Sequence[str] = ()) -> Server:
+def hardened(
+    folder: Path, program: str | None = None, *options: str, tls: Sequence[str] = ()
+) -> Server:
     """Describe a server with the settings and the users of ops/redis, and an administrator."""
     folder.mkdir()
     users = folder / "users.acl"
@@ -22,7 +24,7 @@ def hardened(folder: Path, program: str | None = None, tls: Sequence[str] = ()) 
     users.write_text(f"{(OPS / 'users.acl').read_text()}{admin}\n")
     return Server(
         folder,
-        *("--aclfile", str(users)),
+        *("--aclfile", str(users), *options),
         program=program,
         config=OPS / "redis.conf",
         login=f"admin:{SECRET}@",

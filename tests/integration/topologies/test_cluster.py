@@ -71,7 +71,7 @@ def test_the_slot_of_an_inbox_moves_while_it_is_waited_on(
     job = cx.node("n1").bash("sleep 1.5")
     slot = sound.slot(keys.inbox(cx.id))
     with _meanwhile(lambda: sound.move(slot, _another(sound, sound.owner(slot)))):
-        assert job.wait(timeout=4.5).ok
+        assert job.wait(timeout=4).ok
 
 
 def test_the_slot_of_a_job_moves_while_it_streams(

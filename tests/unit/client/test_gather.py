@@ -13,7 +13,7 @@ from corex.gather import as_completed
 from corex.lookout import MOST, SAFETY
 from corex.mailbox import Mail, found_key
 from corex.ticket import Ticket
-from corex_shared.errors import DecodeError, StoreUnavailableError, WaitTimeout
+from corex_shared.errors import DecodeError, StoreRefusedError, StoreUnavailableError, WaitTimeout
 from corex_shared.scripts import whole
 from tests.unit.client.playing import Clock, make_core, packed, play, result_of
 
@@ -183,3 +183,13 @@ def test_a_result_that_cannot_be_read_is_its_waiters_error() -> None:
     plan = as_completed(core, _ours("a"), 60, fresh=True)
     with pytest.raises(DecodeError):
         play(plan, read, [b"junk"])
+
+
+def test_who_may_not_read_an_inbox_gathers_jobs_of_others() -> None:
+    """Their keys are looked at every second; one's own jobs need an inbox."""
+    no = StoreRefusedError("NOPERM")
+    played = play(as_completed(make_core(), [Ticket("a")], 60), _found(), no, _found("a"))
+    assert [type(effect) for effect in played.effects] == [Run, ReadInbox, Sleep, Run]
+    assert played.done
+    with pytest.raises(StoreRefusedError):
+        play(as_completed(make_core(), _ours("a"), 60, fresh=True), no)

@@ -168,3 +168,47 @@ def test_many_jobs_are_ended_together() -> None:
     played = play(plan, [0], [[1]], [1], [1, 1], [None], [1], results)
     assert sorted(index for index, _ in played.emitted) == [0, 1]
     assert played.done
+
+
+def _group_job(core: Core) -> Ticket:
+    return prepare(core, "@build", Command("bash", {"script": "x"}))
+
+
+def test_a_group_s_command_that_no_node_has_accepted_yet_is_looked_for_again() -> None:
+    """Between its list and the state of its job it is in nobody's sight for a moment."""
+    core = make_core()
+    ticket = _group_job(core)
+    nowhere = ([None], [None], [None], [0, 0])  # node, result, list, state and result
+    asked: list[Any] = []
+
+    def note(effect: Run) -> list[int]:
+        asked.extend(effect.calls)
+        return [1]
+
+    def answer(effect: ReadInbox) -> None:
+        job = effect.waiter.keys[0]
+        core.mailbox.put([packed(result_of(job, data="true", level=20))])
+
+    played = play(kill(core, ticket, 15, 10), [None], *nowhere, [b"n2"], [None], note, answer)
+    assert played.value is True
+    assert asked[0][:2] == ("RPUSH", "corex:{node:n2}:control")
+
+
+def test_a_group_s_command_that_is_never_found_is_nobody_s() -> None:
+    """It has ended long ago."""
+    core = make_core(clock := Clock())
+    nowhere = ([None], [None], [None], [0, 0])
+    played = play(kill(core, _group_job(core), 15, 2), [None], *nowhere * 50, clock=clock)
+    assert played.value is False
+
+
+def test_group_commands_are_ended_together_with_others() -> None:
+    """One that a node has claimed meanwhile is asked of that node."""
+    core = make_core()
+    tickets = [_group_job(core), _group_job(core)]
+    results = [packed(result_of(ticket.id, JobState.KILLED, code=499)) for ticket in tickets]
+    plan = kill_many(core, tickets, 5)
+    played = play(plan, [0], [[1]], [1], [1, 1], [None], [b"n2"], [1], results)
+    assert played.done
+    (push,) = played.effects[6].calls
+    assert push[:2] == ("RPUSH", "corex:{node:n2}:control")

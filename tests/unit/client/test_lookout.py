@@ -47,10 +47,10 @@ def test_looks_are_a_second_apart() -> None:
     """However many jobs become due in between, the next look is at all of them together."""
     lookout = Lookout()
     lookout.watch([Ticket("a")], 0.0)
-    assert lookout.due(1.0) == ["a"]
     lookout.watch([Ticket("b"), Ticket("c")], 0.2)
+    assert lookout.due(1.0) == ["a"]
     assert lookout.due(1.3) == []
-    assert lookout.due(2.0) == ["a", "b", "c"]
+    assert lookout.due(2.0) == ["b", "c", "a"]
 
 
 def test_a_job_is_watched_as_long_as_anybody_watches_it() -> None:

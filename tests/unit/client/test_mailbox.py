@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from corex.mailbox import GIVEN_SECONDS, Mailbox, duplicate_key
+from corex.mailbox import GIVEN_SECONDS, Mail, Mailbox, duplicate_key, found_key
 from corex_shared.states import JobState
 from tests.unit.client.playing import packed, result_of
 
@@ -114,3 +114,14 @@ def test_a_chosen_id_is_free_again_once_its_result_was_heard() -> None:
     box.put([packed(result_of("a"))])
     assert not box.note_given("a", 2.0)
     assert not box.note_given("a", 2.0 + GIVEN_SECONDS)
+
+
+def test_what_was_found_at_a_key_is_not_kept() -> None:
+    """It is brought to those who wait; who comes later looks at the key by himself."""
+    mailbox = Mailbox()
+    found = Mail(found_key("a"), "a", result_of("a"))
+    assert mailbox.bring([found]) == set()
+    waiter = mailbox.open(["a", found_key("a")])
+    assert mailbox.bring([found]) == {waiter}
+    mailbox.close(waiter)
+    assert not mailbox.open(["a", found_key("a")]).ready

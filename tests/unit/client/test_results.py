@@ -170,7 +170,7 @@ def test_a_job_of_others_is_waited_for_on_its_key() -> None:
     assert played.value == result_of("a1")
     assert played.effects == [
         LOOK,
-        Block(("BLMOVE", key, key, "LEFT", "LEFT", "3.000"), 3.0),
+        Block(("BLMOVE", key, key, "LEFT", "LEFT", "2.000"), 2.0),
     ]
 
 
@@ -191,6 +191,17 @@ def test_without_a_connection_left_the_key_is_left_to_the_lookout() -> None:
     assert kinds == [Run, Block, ReadInbox, Block, ReadInbox]
 
 
+def test_who_may_only_read_waits_too() -> None:
+    """A user who may neither move a result onto itself nor read an inbox looks every second."""
+    clock = Clock()
+    no = StoreRefusedError("NOPERM")
+    played = play(wait(make_core(clock), THEIRS, 60), NONE, no, no, NONE, no, FOUND, clock=clock)
+    assert played.value == result_of("a1")
+    kinds = [type(effect) for effect in played.effects]
+    assert kinds == [Run, Block, ReadInbox, Sleep, Run, ReadInbox, Sleep, Run]
+    assert clock.now == 1002.0
+
+
 def test_waiting_for_others_outlives_a_lost_connection() -> None:
     """After an error the wait on the key begins anew."""
     clock = Clock()
@@ -203,7 +214,7 @@ def test_waiting_for_others_is_bounded() -> None:
     """It ends as every wait does."""
     clock = Clock()
     with pytest.raises(WaitTimeout, match="result of job a1: not within 4 s"):
-        play(wait(make_core(clock), THEIRS, 4), NONE, _pass(clock), NONE)
+        play(wait(make_core(clock), THEIRS, 4), *[NONE, _pass(clock)] * 2, NONE)
 
 
 def test_answers() -> None:

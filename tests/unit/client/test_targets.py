@@ -11,7 +11,8 @@ from corex_shared.models import NodeInfo
 NODES = [
     NodeInfo("db-1", alive=True, last_seen=1, labels={"zone": "us"}),
     NodeInfo("gone", alive=False, last_seen=1),
-    NodeInfo("web-1", alive=True, last_seen=1, labels={"zone": "eu"}),
+    NodeInfo("gone-2", alive=False, last_seen=1, groups=["old"]),
+    NodeInfo("web-1", alive=True, last_seen=1, labels={"zone": "eu"}, groups=["build", "x"]),
     NodeInfo("web-2", alive=True, last_seen=1, labels={"zone": "eu", "role": "front"}),
 ]
 
@@ -28,10 +29,12 @@ NODES = [
         ("web-2, web-*", ["web-2", "web-1"]),
         ("zone=eu", ["web-1", "web-2"]),
         ("role=front,db-1", ["web-2", "db-1"]),
+        ("@build", ["@build"]),
+        ("web-1,@build,@build,@x", ["web-1", "@build", "@x"]),
     ],
 )
 def test_targets(target: str, nodes: list[str]) -> None:
-    """IDs, globs, labels and lists name the nodes they should, each once, in order."""
+    """IDs, globs, labels and lists name what they should, each once, in order; groups as such."""
     assert select(parse_target(target), NODES) == nodes
 
 
@@ -43,14 +46,23 @@ def test_a_part_without_a_node_is_an_error(target: str) -> None:
     assert str(caught.value) == f"no such node: {target.rpartition(',')[2]}"
 
 
-@pytest.mark.parametrize("target", ["", ",", "a,", "=eu", "@build", "a,@build"])
+@pytest.mark.parametrize("target", ["@nope", "@old", "web-1,@build,@nope"])
+def test_a_group_without_a_node_is_an_error(target: str) -> None:
+    """Nobody would take the command."""
+    with pytest.raises(NoSuchNodeError, match=r"no node in group: @(nope|old)"):
+        select(parse_target(target), NODES)
+
+
+@pytest.mark.parametrize("target", ["", ",", "a,", "=eu"])
 def test_what_names_nothing_is_refused(target: str) -> None:
-    """Empty parts, labels without a name and groups are errors of usage."""
+    """Empty parts and labels without a name are errors of usage."""
     with pytest.raises(ConfigError):
         parse_target(target)
 
 
-@pytest.mark.parametrize("target", ["a b", "../x", "a/b", "-a", "{node}"])
+@pytest.mark.parametrize(
+    "target", ["a b", "../x", "a/b", "-a", "{node}", "@", "@a b", "@@a", "a,@{x}"]
+)
 def test_what_cannot_be_an_id_is_refused(target: str) -> None:
     """A part that no node can be called is refused before it reaches a key."""
     with pytest.raises(InvalidIdError):

@@ -86,6 +86,18 @@ def test_a_node_that_was_seen_again_begins_anew() -> None:
     assert _names(absentees, now + 100 + PATIENCE) == ["n1"]
 
 
+def test_the_whole_list_is_looked_at_now_and_then() -> None:
+    absentees = Absentees(PATIENCE)
+    assert absentees.since == b"-inf"
+    for now in (T, T + 599_000):
+        _look(absentees, now)
+        assert absentees.since == _seen(now)
+    _look(absentees, T + 600_000)
+    assert absentees.since == b"-inf"
+    _look(absentees, T + 615_000)
+    assert absentees.since == _seen(T + 615_000)
+
+
 def test_one_that_is_found_twice_does_not() -> None:
     """Spans of two looks have one end in common."""
     absentees = Absentees(PATIENCE)

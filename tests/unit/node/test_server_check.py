@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from corex_node.server_check import check_server
+from corex_node.server_check import check_server, check_servers
 from corex_shared.errors import ConfigError
 
 GOOD = {
@@ -57,3 +57,21 @@ def test_one_that_writes_no_log() -> None:
 def test_one_that_says_little() -> None:
     """A server that hides its settings is only as old as it says."""
     assert len(check_server({"redis_version": "7.2.4"})) == 1
+
+
+def test_each_master_of_a_cluster_is_looked_at() -> None:
+    """A warning is given once, with the ports of those that it is about; one may be refused."""
+    off = {**GOOD, "aof_enabled": 0}
+    infos = [{**GOOD, "tcp_port": 1}, {**off, "tcp_port": 2}, {**off, "tcp_port": 3}]
+    (warning,) = check_servers(infos)
+    assert "appendonly" in warning
+    assert warning.endswith("(ports 2, 3)")
+    assert check_servers([off]) == check_server(off)
+    with pytest.raises(ConfigError, match=r"6\.2 or newer"):
+        check_servers([GOOD, {**GOOD, "redis_version": "5.0.0"}])
+
+
+def test_a_sentinel_in_place_of_a_server() -> None:
+    """It is refused, with the form of URL that it needs."""
+    with pytest.raises(ConfigError, match=r"redis\+sentinel://"):
+        check_server({"redis_version": "7.0.0", "redis_mode": "sentinel"})

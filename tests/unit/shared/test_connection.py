@@ -325,3 +325,18 @@ def test_a_blocking_client_waits_longer_than_it_blocks() -> None:
         client.close()
     assert isinstance(blocking, redis.Redis)
     assert blocking.connection_pool.connection_kwargs["socket_timeout"] > 20
+
+
+@pytest.mark.parametrize(
+    "url, seconds",
+    [
+        ("redis://h", 20),
+        ("unix:///tmp/s", 20),
+        ("redis+sentinel://h/main", 5),
+        ("redis+cluster://h", 5),
+    ],
+)
+def test_where_another_may_take_over_blocks_are_short(url: str, seconds: float) -> None:
+    """A master that hangs is noticed only when a block is overdue."""
+    assert Endpoint(url).longest_block(20) == seconds
+    assert Endpoint(url).longest_block(1) == 1

@@ -15,10 +15,10 @@ from redis.exceptions import (
 )
 
 from corex_shared.connection.nodes import KnownNodes, SlotMap, slot_of
-from corex_shared.connection.routing import ROUNDS, Batch, hints_of
+from corex_shared.connection.routing import ROUNDS, Batch, hints_of, parted
 from corex_shared.finishing import PRESENT, STALE, WRITTEN, Finish, finish_call
 from corex_shared.keys import Keys
-from corex_shared.scripts import Call, Spread, script
+from corex_shared.scripts import Barrier, Call, Spread, script, whole
 
 A, B, C = ("a", 1), ("b", 2), ("c", 3)
 # Slots of {1}: 9842, {2}: 5649, {3}: 1584, {4}: 14039.
@@ -80,6 +80,16 @@ def test_a_spread_is_one_script_a_slot(slots: SlotMap) -> None:
         accept.call(["{2}a", "{2}b"], ["all", "x2", "y2"]),
     ]
     assert batch.answers() == [[11, 12, 13]]
+
+
+def test_a_barrier_parts_what_must_be_done_one_after_the_other() -> None:
+    """Where one server has everything it is nothing."""
+    assert parted([("GET", "a"), Barrier.HERE, ("GET", "b"), ("GET", "c")]) == [
+        [("GET", "a")],
+        [("GET", "b"), ("GET", "c")],
+    ]
+    with pytest.raises(TypeError):
+        whole(Barrier.HERE)
 
 
 def test_numbers_are_added_up(slots: SlotMap) -> None:

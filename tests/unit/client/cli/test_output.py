@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 
 from corex.cli.output import LiveOutput
+from corex.streams import MessageOrder
 from corex_shared.models import Message
 
 
@@ -97,3 +98,15 @@ def test_what_a_terminal_did_not_get_comes_at_the_end() -> None:
     _say(output, "a", "x\x1b[1")
     output.finish()
     assert out.text == "node-a | x\\x1b[1\n"
+
+
+def test_what_is_missing_is_told_on_stderr() -> None:
+    """A gap in the output of one of several jobs has its node, and is no output."""
+    output, out, err = _output("a", "b")
+    order = MessageOrder("a")
+    order.add(Message("a", "x", 4, 1, 1, "five\n", 0))
+    order.give_up_gap()
+    for message in order.ready():
+        output.show(message)
+    assert out.text == "node-a | five\n"
+    assert err.text == "node-a | corex: 4 messages are no longer in the log of job a\n"
