@@ -53,6 +53,7 @@ from corex_shared.connection import safe_url
 from corex_shared.endings import end
 from corex_shared.errors import (
     ConfigError,
+    CorexError,
     CredentialsError,
     LeaseLostError,
     StoreError,
@@ -133,6 +134,7 @@ class Agent:
         self._groups = Groups(config.main.groups, self._group_parts())
         self._stopping = asyncio.Event()
         self._lease_lost = False
+        self._failure: Exception | None = None
         self._connect_parts()
 
     @property
@@ -154,6 +156,7 @@ class Agent:
             StoreUnavailableError: it was stopped while Redis was away, with results to deliver.
             LeaseLostError: another agent took the node over; all jobs of this one were killed.
             ConfigError: the server cannot be used, or refuses the user or password of the URL.
+            CorexError: one of its parts failed, which is a bug; it has stopped in order.
         """
         raise_descriptor_limit(self._config)
         try:
@@ -163,6 +166,8 @@ class Agent:
         finally:
             self._manager.abandon()
             await self._close()
+        if self._failure is not None:
+            raise CorexError(f"a part of the agent failed: {self._failure}") from self._failure
         if self._lease_lost:
             raise LeaseLostError(f"node {self._node} was taken over by another agent")
         if self._outbox.backlog:
@@ -293,16 +298,19 @@ class Agent:
         self._heartbeat.start()
         patience = self._config.limits.deliver
         async with asyncio.TaskGroup() as group:
+            parts: dict[str, Coroutine[Any, Any, None]] = {
+                "outbox": self._outbox.run(),
+                "reconciler": self._reconciler.run(),
+                "starter": self._manager.run(),
+                "feeds": self._feeds.run(),
+                "queues": self._queues.run(),
+                "files": self._files.run(),
+                "statistics": self._statistics.run(),
+                "sampler": self._sampler.run(),
+                "reaper": self._reaper.run(),
+            }
             components = [
-                group.create_task(self._outbox.run(), name="outbox"),
-                group.create_task(self._guard(self._reconciler.run()), name="reconciler"),
-                group.create_task(self._guard(self._manager.run()), name="starter"),
-                group.create_task(self._feeds.run(), name="feeds"),
-                group.create_task(self._queues.run(), name="queues"),
-                group.create_task(self._files.run(), name="files"),
-                group.create_task(self._statistics.run(), name="statistics"),
-                group.create_task(self._sampler.run(), name="sampler"),
-                group.create_task(self._reaper.run(), name="reaper"),
+                group.create_task(self._guard(part), name=name) for name, part in parts.items()
             ]
             await self._unless_stopped(self._guard(self._recover()))
             intakes: list[Intake] = []
@@ -310,8 +318,8 @@ class Agent:
             if not self._stopping.is_set():
                 maker = self._intake_maker(numbers)
                 intakes = maker.own(shared=bool(self._groups.names))
-                parts = [intake.run() for intake in intakes] + [self._groups.run(maker.of_group)]
-                claiming = [group.create_task(self._guard(part), name="intake") for part in parts]
+                ways = [intake.run() for intake in intakes] + [self._groups.run(maker.of_group)]
+                claiming = [group.create_task(self._guard(way), name="intake") for way in ways]
             await self._stopping.wait()
             if self._lease_lost:
                 await end(claiming, patience)
@@ -321,11 +329,19 @@ class Agent:
             await end(components, patience)
 
     async def _guard(self, component: Awaitable[None]) -> None:
-        """Run a component; when it finds the lease lost, have the agent stop."""
+        """Run a component; when it finds the lease lost, or fails, have the agent stop.
+
+        Without one of its parts an agent must not go on. It stops in order, so that jobs and
+        results come to their ends as far as the other parts can see to that.
+        """
         try:
             await component
         except LeaseLostError:
             self._lose_lease()
+        except Exception as error:  # noqa: BLE001 - it is logged, and ends the agent
+            _log.critical("component.failed", exc_info=True)
+            self._failure = self._failure or error
+            self._stopping.set()
 
     async def _recover(self) -> None:
         """Settle what is left of a predecessor."""
