@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
@@ -23,16 +22,13 @@ from corex_node.builtins import Facilities, node_registry
 from corex_node.builtins.files.descriptors import DescriptorTable
 from corex_node.clock import ServerClock
 from corex_node.config import Config
-from corex_node.feed_store import FeedStore
 from corex_node.feeds import Feeds
 from corex_node.fleet_queues import NodeFleetQueues
 from corex_node.group import GroupParts
 from corex_node.group_reaper import ReapManner
-from corex_node.group_store import GroupStore
 from corex_node.groups import Groups
 from corex_node.intake import Intake, IntakeParts
 from corex_node.intakes import IntakeMaker
-from corex_node.lease_store import NodeLeaseStore
 from corex_node.leases import Heartbeat, Identity, Load
 from corex_node.manager.jobs import Job
 from corex_node.manager.manager import ProcessManager
@@ -41,9 +37,7 @@ from corex_node.numbers import ClaimNumbers
 from corex_node.outbox import Outbox
 from corex_node.patience import until_available
 from corex_node.queue_news import QueueNews
-from corex_node.queue_store import QueueStore
 from corex_node.reaper import Reaper
-from corex_node.reaper_store import ReaperStore
 from corex_node.reconciler import Reconciler
 from corex_node.recovery import recover
 from corex_node.retreat import give_back_unstarted
@@ -53,28 +47,22 @@ from corex_node.starts import StartJournal
 from corex_node.statistics.job_sampler import JobSampler
 from corex_node.statistics.monitors import Monitors
 from corex_node.statistics.statistics import Statistics
-from corex_node.store import NodeStore
-from corex_shared.connection import Endpoint, safe_url
+from corex_node.stores import Stores
+from corex_node.winding import STEP, bounded, drained, leave_between_runs, stop_jobs
+from corex_shared.connection import safe_url
 from corex_shared.endings import end
 from corex_shared.errors import (
     ConfigError,
+    CorexError,
     CredentialsError,
     LeaseLostError,
     StoreError,
     StoreRefusedError,
     StoreUnavailableError,
 )
-from corex_shared.keys import Keys
 
-_LONGEST_GRACE = 30.0
-"""Seconds of grace that a job has when the agent itself is told to stop."""
-_KILL_MARGIN = 5.0
-"""Seconds that jobs have to end beyond their grace."""
 _BUSY = 16
 """Running jobs from which on a node counts as busy: batches are worth a moment's wait."""
-_STEP = 5.0
-"""Seconds for a step of the way down that needs Redis once."""
-
 _log = structlog.get_logger()
 
 T = TypeVar("T")
@@ -98,27 +86,21 @@ class Agent:
         self._config = config
         self._node = config.main.id
         incarnation = secrets.token_hex(8)
-        self._endpoint = endpoint = Endpoint(config.main.url)
-        keys = Keys(config.main.namespace)
-        self._store = NodeStore(endpoint, keys, self._node, incarnation)
-        self._lease_store = NodeLeaseStore(
-            endpoint, keys, self._node, incarnation, config.limits.lease
-        )
+        self._stores = stores = Stores.of(config, incarnation)
+        self._store = stores.node
         self._clock = ServerClock()
         identity = Identity.of_this_process(
             self._node, incarnation, tuple(config.main.groups), dict(config.labels)
         )
         limits = config.limits
         self._heartbeat = Heartbeat(
-            self._lease_store, identity, self._clock, limits.lease, limits.heartbeat
+            stores.lease, identity, self._clock, limits.lease, limits.heartbeat
         )
         self._outbox = Outbox(self._store, self._node, outbox_limits(config))
         node_levels = frozenset(config.logging.levels)
-        self._feed_store = FeedStore(endpoint, keys, self._node)
-        self._feeds = Feeds(self._feed_store, self._node, node_levels)
-        self._reaper_store = ReaperStore(endpoint, keys, incarnation)
+        self._feeds = Feeds(stores.feeds, self._node, node_levels)
         self._reaper = Reaper(
-            self._reaper_store, self._store, self._node, node_levels, reaper_limits(config)
+            stores.reaper, self._store, self._node, node_levels, reaper_limits(config)
         )
         self._statistics = Statistics(self._clock, most=limits.series)
         self._files = DescriptorTable(limits.open_files)
@@ -132,8 +114,8 @@ class Agent:
             self._clock,
         )
         self._queues = NodeFleetQueues(
-            QueueStore(endpoint, keys, self._node, incarnation, limits.lease),
-            lambda heard: QueueNews(endpoint, keys, self._node, heard),
+            stores.queues,
+            lambda heard: QueueNews(stores.endpoint, stores.keys, self._node, heard),
             self._node,
             limits.lease,
         )
@@ -149,10 +131,10 @@ class Agent:
         self._reconciler = Reconciler(
             self._store, self._manager, self._admission, self._outbox, limits.payload
         )
-        self._group_store = GroupStore(endpoint, keys, self._node, incarnation)
         self._groups = Groups(config.main.groups, self._group_parts())
         self._stopping = asyncio.Event()
         self._lease_lost = False
+        self._failure: Exception | None = None
         self._connect_parts()
 
     @property
@@ -174,6 +156,7 @@ class Agent:
             StoreUnavailableError: it was stopped while Redis was away, with results to deliver.
             LeaseLostError: another agent took the node over; all jobs of this one were killed.
             ConfigError: the server cannot be used, or refuses the user or password of the URL.
+            CorexError: one of its parts failed, which is a bug; it has stopped in order.
         """
         raise_descriptor_limit(self._config)
         try:
@@ -183,6 +166,8 @@ class Agent:
         finally:
             self._manager.abandon()
             await self._close()
+        if self._failure is not None:
+            raise CorexError(f"a part of the agent failed: {self._failure}") from self._failure
         if self._lease_lost:
             raise LeaseLostError(f"node {self._node} was taken over by another agent")
         if self._outbox.backlog:
@@ -240,7 +225,7 @@ class Agent:
         self._journal.on_lost = self._groups.disown
         heartbeat.renewals.append(self._groups)
         heartbeat.load = lambda: Load(manager.limits.max_jobs, manager.running, manager.waiting)
-        self._endpoint.on_reconnect = self._reconciler.suspect
+        self._stores.endpoint.on_reconnect = self._reconciler.suspect
         self._outbox.on_away = self._reconciler.suspect
         self._admission.is_known_again = self._reconciler.is_known_again
         self._reconciler.on_settled = self._others_settled
@@ -259,7 +244,7 @@ class Agent:
         limits = self._config.limits
         return GroupParts(
             store=self._store,
-            groups=self._group_store,
+            groups=self._stores.groups,
             admission=self._admission,
             manager=self._manager,
             scope=self._scope(),
@@ -313,16 +298,19 @@ class Agent:
         self._heartbeat.start()
         patience = self._config.limits.deliver
         async with asyncio.TaskGroup() as group:
+            parts: dict[str, Coroutine[Any, Any, None]] = {
+                "outbox": self._outbox.run(),
+                "reconciler": self._reconciler.run(),
+                "starter": self._manager.run(),
+                "feeds": self._feeds.run(),
+                "queues": self._queues.run(),
+                "files": self._files.run(),
+                "statistics": self._statistics.run(),
+                "sampler": self._sampler.run(),
+                "reaper": self._reaper.run(),
+            }
             components = [
-                group.create_task(self._outbox.run(), name="outbox"),
-                group.create_task(self._guard(self._reconciler.run()), name="reconciler"),
-                group.create_task(self._guard(self._manager.run()), name="starter"),
-                group.create_task(self._feeds.run(), name="feeds"),
-                group.create_task(self._queues.run(), name="queues"),
-                group.create_task(self._files.run(), name="files"),
-                group.create_task(self._statistics.run(), name="statistics"),
-                group.create_task(self._sampler.run(), name="sampler"),
-                group.create_task(self._reaper.run(), name="reaper"),
+                group.create_task(self._guard(part), name=name) for name, part in parts.items()
             ]
             await self._unless_stopped(self._guard(self._recover()))
             intakes: list[Intake] = []
@@ -330,22 +318,30 @@ class Agent:
             if not self._stopping.is_set():
                 maker = self._intake_maker(numbers)
                 intakes = maker.own(shared=bool(self._groups.names))
-                parts = [intake.run() for intake in intakes] + [self._groups.run(maker.of_group)]
-                claiming = [group.create_task(self._guard(part), name="intake") for part in parts]
+                ways = [intake.run() for intake in intakes] + [self._groups.run(maker.of_group)]
+                claiming = [group.create_task(self._guard(way), name="intake") for way in ways]
             await self._stopping.wait()
             if self._lease_lost:
                 await end(claiming, patience)
-                await self._stop_jobs()
+                await stop_jobs(self._manager)
             else:
                 await self._wind_down(intakes, claiming)
             await end(components, patience)
 
     async def _guard(self, component: Awaitable[None]) -> None:
-        """Run a component; when it finds the lease lost, have the agent stop."""
+        """Run a component; when it finds the lease lost, or fails, have the agent stop.
+
+        Without one of its parts an agent must not go on. It stops in order, so that jobs and
+        results come to their ends as far as the other parts can see to that.
+        """
         try:
             await component
         except LeaseLostError:
             self._lose_lease()
+        except Exception as error:  # noqa: BLE001 - it is logged, and ends the agent
+            _log.critical("component.failed", exc_info=True)
+            self._failure = self._failure or error
+            self._stopping.set()
 
     async def _recover(self) -> None:
         """Settle what is left of a predecessor."""
@@ -387,74 +383,26 @@ class Agent:
         limits = self._config.limits
         _log.info("node.stopping", running=self._manager.running, waiting=self._manager.waiting)
         self._heartbeat.quiet = True
-        await self._bounded(self._store.go_quiet(), _STEP, "quiet")
-        await self._bounded(self._groups.go_quiet(), _STEP, "quiet in groups")
-        await end(claiming, _STEP)
+        await bounded(self._store.go_quiet(), "quiet")
+        await bounded(self._groups.go_quiet(), "quiet in groups")
+        await end(claiming, STEP)
         for settled in [*(intake.settled() for intake in intakes), self._groups.settled()]:
-            await self._bounded(settled, _STEP, "admit")
+            await bounded(settled, "admit")
         known = self._admission.known_fields
-        await self._bounded(
-            give_back_unstarted(self._store, self._manager, known, self._groups.names),
-            _STEP,
-            "give back",
+        await bounded(
+            give_back_unstarted(self._store, self._manager, known, self._groups.names), "give back"
         )
-        await self._bounded(self._manager.note_parked(), _STEP, "between runs")
-        self._leave_between_runs()
-        await self._until(self._all_ended, limits.drain)
-        await self._stop_jobs()
-        await self._bounded(self._outbox.flushed(), limits.deliver, "deliver")
-        await self._bounded(self._feeds.flushed(), _STEP, "log")
-        await self._bounded(self._queues.flushed(), _STEP, "queues")
-        await self._bounded(self._groups.leave(), _STEP, "leave groups")
-
-    def _leave_between_runs(self) -> None:
-        """Part with jobs that wait for their next run: there is nothing to wait for.
-
-        Recurring ones stay claimed, for the node's next agent to go on with; others end with the
-        outcome of their last run.
-        """
-        for job in self._manager.between_runs():
-            if job.command.recurring_period:
-                self._manager.withdraw(job)
-            else:
-                self._manager.unschedule(job.id)
-
-    async def _stop_jobs(self) -> None:
-        """Stop all jobs with the grace that each has, as far as there is time for it."""
-        self._manager.stop_all()
-        graces = [self._manager.grace_of(job) for job in self._manager.snapshot()]
-        patience = min(max(graces, default=0.0), _LONGEST_GRACE) + _KILL_MARGIN
-        await self._until(self._all_ended, patience)
-        self._manager.stop_all(signal.SIGKILL)
-        await self._until(self._all_ended, _KILL_MARGIN)
-
-    async def _bounded(self, step: Coroutine[Any, Any, object], seconds: float, name: str) -> None:
-        """Await a step for so long at most; what goes wrong with it is logged."""
-        task = asyncio.create_task(step)
-        await asyncio.wait({task}, timeout=seconds)
-        if not await end([task], _STEP) or task.cancelled():
-            _log.error("node.stop_incomplete", step=name, reason=f"not within {seconds:g} s")
-        elif (error := task.exception()) is not None:
-            _log.error("node.stop_incomplete", step=name, reason=str(error))
-
-    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                while not condition():
-                    await self._manager.change()
-        except TimeoutError:
-            pass
-
-    def _all_ended(self) -> bool:
-        return not self._manager.jobs
+        await bounded(self._manager.note_parked(), "between runs")
+        leave_between_runs(self._manager)
+        await drained(self._manager, limits.drain)
+        await stop_jobs(self._manager)
+        await bounded(self._outbox.flushed(), "deliver", limits.deliver)
+        await bounded(self._feeds.flushed(), "log")
+        await bounded(self._queues.flushed(), "queues")
+        await bounded(self._groups.leave(), "leave groups")
 
     async def _close(self) -> None:
         await asyncio.to_thread(self._heartbeat.stop)
-        self._lease_store.close()
         await self._manager.close()
-        await self._store.close()
-        await self._feed_store.close()
-        await self._queues.close()
-        await self._group_store.close()
-        await self._reaper_store.close()
+        await self._stores.close()
         _log.info("node.stopped", node=self._node)

@@ -186,10 +186,6 @@ class NodeFleetQueues:
         """Return when nothing is left to be given back; the caller bounds the wait."""
         await self._told.wait()
 
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._store.close()
-
     # -- renewal, in the heartbeat's thread ---------------------------------------------------
 
     def calls(self) -> list[Call]:

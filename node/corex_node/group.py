@@ -214,9 +214,15 @@ class Group:
 
 
 def disown(manager: ProcessManager, jobs: Sequence[Job]) -> None:
-    """End jobs that are no longer this node's, at once: they may be running elsewhere."""
+    """End jobs that are no longer this node's, at once: they may be running elsewhere.
+
+    Several parts find out that a group is lost, each in its own time: a job that another has ended
+    meanwhile is passed over.
+    """
     for job in jobs:
         cast("Ticket", job.origin).disowned = True
+        if manager.jobs.get(job.id) is not job:
+            continue
         if job.execution is not None:
             manager.stop(job.id, signal.SIGKILL)
         else:

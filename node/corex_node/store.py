@@ -271,7 +271,8 @@ class NodeStore:
             ends.append(
                 finish_call(self._keys, self._node, self._incarnation, retention_ms, finishes)
             )
-        ends += self._releases(released)
+        releases = self._releases(released)
+        ends += releases
         if emissions and finishes:
             # No last message may be written before those that come before it, even if only
             # one of two scripts is known to the server.
@@ -282,7 +283,7 @@ class NodeStore:
         answer = replies[0] if finishes else []
         if isinstance(answer, StoreRefusedError):  # not one job's fault: no result is given up
             raise StoreUnavailableError(str(answer)) from answer
-        if released and replies[-1] == _NOBODYS:
+        if _NOBODYS in replies[len(ends) - len(releases) :]:
             self._check_lease(_NOBODYS)
         answers: list[int] = answer
         return answers

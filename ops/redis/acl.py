@@ -119,10 +119,10 @@ def _serving(keys: Keys, own: list[str], node_log: str) -> list[Grant]:
     direct = ("blmove", "hscan", "pexpire", "rpush", "unlink", "xrevrange")
     told = [node_log, keys.events(), keys.stream(ANY), news]
     # A script names all its keys at once, so one grant must hold them all; its commands are
-    # checked one by one. The empty name stands for no inbox (lua/finish.lua).
+    # checked one by one.
     return [
         Grant(("info", "time", "script|load")),
-        Grant(("evalsha",), [*own, *shared, inbox, ""]),
+        Grant(("evalsha",), [*own, *shared, inbox]),
         Grant((*_script_commands(), *direct), [*own, *shared]),
         Grant(("rpush", "ltrim", "pexpire"), writes=[inbox]),
         Grant(("publish",), channels=told),

@@ -82,7 +82,7 @@ def _round(name: str, seed: str, folder: Path, leftovers: Leftovers) -> Report:
     if report.violations:
         print(report.text(), flush=True)
         for log in sorted(folder.glob("*.log")):
-            print(f"--- {log.name}\n{log.read_text(errors='replace')[-3000:]}", flush=True)
+            print(f"--- {log.name}\n{log.read_text(errors='replace')[-20_000:]}", flush=True)
     return report
 
 

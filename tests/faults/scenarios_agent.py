@@ -36,6 +36,7 @@ _SHORT = {"COREX_NODE_LIMITS_LEASE": "1", "COREX_NODE_LIMITS_HEARTBEAT": "0.25"}
 
 def agent_killed(arena: Arena) -> None:
     """The agent is killed at any moment, and started again."""
+    arena.amid_queue()
     while True:
         arena.kill(arena.node())
         arena.pause(0, 0.3)
@@ -60,6 +61,7 @@ def spawners_killed(arena: Arena) -> None:
 
 def all_killed(arena: Arena) -> None:
     """The agent and its spawners are killed at one moment: their jobs go on for a while."""
+    arena.amid_queue()
     while True:
         arena.kill(arena.node(), spawners=True)
         arena.pause(0, 0.3)
@@ -148,11 +150,15 @@ def _take_over(arena: Arena, old: NodeProcess) -> NodeProcess:
     new = arena.start()
     eventually(lambda: "node.ready" in new.log_text(), "it is ready")
     # On the server the old one has waited for such commands for longer than the new one.
-    for _ in range(3):
-        arena.load.push_one(arena.wire, "ping", control=True)
+    jobs = [arena.load.push_one(arena.wire, "quick", control=True) for _ in range(3)]
     old.signal(signal.SIGCONT)
     if (code := old.wait(30)) != 1:
         arena.trouble.append(f"an agent that was taken over ended with {code}")
+    results = [arena.keys.result(job) for job in jobs]
+    try:
+        eventually(lambda: arena.wire.redis.exists(*results) == len(jobs), seconds=15)
+    except AssertionError:
+        arena.trouble.append(f"one that was taken over has taken some of {jobs}")
     return new
 
 
@@ -167,7 +173,7 @@ def two_agents(arena: Arena) -> None:
     while True:
         other = arena.start(wait=False)
         arena.faults["second agent"] += 1
-        if (code := other.wait(20)) != 1 or not first.running:
+        if (code := other.wait(40)) != 1 or not first.running:
             arena.trouble.append(f"a second agent ended with {code}")
         arena.take_for("n1", first)
         if not arena.goes_on():

@@ -198,9 +198,13 @@ class Inspection:
             self._say(f"{order.kind} {order.id}: its output is not whole", order.id)
 
     def _look_at_losses(self) -> None:
-        """No more is lost than can have run when an agent died."""
+        """No more is lost than can have run when an agent died; or ended, and was not told yet."""
         most = self._allowed.deaths * self._allowed.slots
-        lost = [job for job, result in self._results.items() if result["state"] == "LOST"]
+        lost = [
+            job
+            for job, result in self._results.items()
+            if result["state"] == "LOST" and not self._ends[job]
+        ]
         if len(lost) > most:
             self._say(f"{len(lost)} jobs are LOST, at most {most} can have run", *lost)
         queues = Counter(

@@ -189,4 +189,4 @@ class Node:
         assert await end(self._tasks, 5)
         for job_id in self.tokens:
             self.hall.running.discard(job_id)
-        await self.queues.close()
+        await self.store.close()

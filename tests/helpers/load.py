@@ -158,10 +158,11 @@ class Load:
         else:
             self.push(wire, self.mix.choose(self._new_id()))
 
-    def push_one(self, wire: Wire, kind: str, *, control: bool = False) -> None:
-        """Push a command of one kind now, past the backlog if so asked."""
+    def push_one(self, wire: Wire, kind: str, *, control: bool = False) -> str:
+        """Push a command of one kind now, past the backlog if so asked; return its job."""
         push = self._mixes["aside"].make(kind, self._new_id())
         self.push(wire, replace(push, control=control), rng=self._rngs["aside"])
+        return push.order.id
 
     def push(
         self,

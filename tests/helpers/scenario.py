@@ -100,7 +100,7 @@ class Arena:
         self.faults: Counter[str] = Counter()
         self.deaths = 0
         self.trouble: list[str] = []
-        self.keys = Keys(f"faults-{seed}")
+        self.keys = Keys(f"{scenario.name}-{seed}")
         self.redis = EmbeddedRedis(persistent=True, settings=scenario.redis)
         self.sentinels: SentinelTrio
         self.wire: Wire
@@ -180,6 +180,23 @@ class Arena:
         least = self.trace.begun() + more
         eventually(lambda: self.trace.begun() >= least, f"{more} more runs", seconds=30)
 
+    def amid_queue(self) -> None:
+        """Wait, for some seconds, until a job runs that had waited for another of its queue."""
+        with suppress(AssertionError):
+            eventually(self._is_amid_queue, seconds=10)
+
+    def _is_amid_queue(self) -> bool:
+        queues = {order.id: order.queue for order in self.load.snapshot() if order.queue}
+        ended: set[str] = set()
+        running: dict[str, str] = {}
+        for line in self.trace.lines():
+            if (queue := queues.get(line.job)) and line.begins:
+                running[queue] = line.job
+            elif queue:
+                ended.add(queue)
+                running.pop(queue, None)
+        return bool(ended & running.keys())
+
     # -- for `play` ---------------------------------------------------------------------------
 
     def set_up(self, stack: ExitStack) -> None:
@@ -232,8 +249,12 @@ class Arena:
         """Wait until every command has its result and nothing moves any more."""
         self.load.settle(SETTLED)
         # What is not true by then is for the inspection to tell.
-        with suppress(AssertionError):
+        try:
             eventually(self._is_quiet, seconds=_QUIET)
+        except AssertionError:
+            for node in self._nodes.values():
+                if node.running:
+                    node.signal(signal.SIGUSR1)  # its log says what it is at
 
     def _is_quiet(self) -> bool:
         keys, nodes = self.keys, self._scenario.nodes

@@ -38,7 +38,7 @@ def client_calls(core: Core) -> dict[str, Call]:
         "ZSCORE": ("ZSCORE", keys.nodes(), PROBE),
         "XRANGE": ("XRANGE", log, "1-0", "1-0", "COUNT", 1),
         "XREVRANGE": ("XREVRANGE", log, "+", "-", "COUNT", 1),
-        "EVALSHA": release.call([keys.claimed(PROBE), keys.presence(PROBE)], [PROBE]),
+        "EVALSHA": release.call([keys.claimed(PROBE), keys.presence(PROBE)], [PROBE, ""]),
         "SCRIPT LOAD": ("SCRIPT", "LOAD", release.text),
     }
 

@@ -29,8 +29,12 @@ MakeClient = Callable[[Address], redis.Redis]
 MakeAsyncClient = Callable[[Address], redis.asyncio.Redis]
 
 
-class _Chart:
-    """The map of the slots that a client goes by, and whether it is to be believed."""
+class Chart:
+    """The map of the slots that all clients of a Cluster go by, and whether it is to be believed.
+
+    What one of them finds out, the others need not: each would wait for a master that hangs. Used
+    from several threads.
+    """
 
     def __init__(self, nodes: KnownNodes) -> None:
         self.nodes = nodes
@@ -61,17 +65,17 @@ class _Chart:
 class ClusterClient:
     """A blocking client, for any number of threads."""
 
-    def __init__(self, nodes: KnownNodes, make: MakeClient, make_probe: MakeClient) -> None:
+    def __init__(self, chart: Chart, make: MakeClient, make_probe: MakeClient) -> None:
         """Nothing is opened yet.
 
         Args:
-            nodes: where the Cluster is.
+            chart: what is known of the Cluster.
             make: makes a client of one node.
             make_probe: makes one that waits for a short time only.
         """
         self._make = make
         self._make_probe = make_probe
-        self._chart = _Chart(nodes)
+        self._chart = chart
         self._clients: dict[Address, redis.Redis] = {}
         self._lock = threading.Lock()
 
@@ -164,13 +168,11 @@ class ClusterClient:
 class AsyncClusterClient:
     """An asyncio client, of one event loop."""
 
-    def __init__(
-        self, nodes: KnownNodes, make: MakeAsyncClient, make_probe: MakeAsyncClient
-    ) -> None:
+    def __init__(self, chart: Chart, make: MakeAsyncClient, make_probe: MakeAsyncClient) -> None:
         """Nothing is opened yet; arguments as for `ClusterClient`."""
         self._make = make
         self._make_probe = make_probe
-        self._chart = _Chart(nodes)
+        self._chart = chart
         self._clients: dict[Address, redis.asyncio.Redis] = {}
         self._lock = asyncio.Lock()
 

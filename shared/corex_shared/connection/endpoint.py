@@ -26,7 +26,7 @@ from redis.retry import Retry
 
 from corex_shared import tls
 from corex_shared.connection import finding, packing
-from corex_shared.connection.cluster import AsyncClusterClient, ClusterClient
+from corex_shared.connection.cluster import AsyncClusterClient, Chart, ClusterClient
 from corex_shared.connection.nodes import KnownNodes
 from corex_shared.connection.urls import Address, Kind, parse
 
@@ -69,7 +69,8 @@ class Endpoint:
         self._location = parse(url)
         if self._location.tls:
             tls.check_files(self._location.options)
-        self._nodes = KnownNodes(self._location.hosts)
+        self._chart = Chart(KnownNodes(self._location.hosts))
+        self._master = finding.KnownMaster()
         self.is_cluster = self._location.kind is Kind.CLUSTER
 
     def longest_block(self, wanted: float) -> float:
@@ -91,9 +92,9 @@ class Endpoint:
         settings = self._settings(COMMAND_TIMEOUT, health_check_interval=HEALTH_CHECK)
         location = self._location
         if self.is_cluster:
-            return finding.any_node(location, self._nodes, settings)
+            return finding.any_node(location, self._chart.nodes, settings)
         if location.kind is Kind.SENTINEL:
-            return finding.master(location, settings)
+            return finding.master(location, self._master, settings)
         return self._direct(self._only, settings)
 
     def async_command(self) -> AsyncRedisClient:
@@ -109,19 +110,19 @@ class Endpoint:
         settings = self._async_settings(COMMAND_TIMEOUT, health_check_interval=HEALTH_CHECK)
         location = self._location
         if self.is_cluster:
-            return finding.async_any_node(location, self._nodes, settings)
+            return finding.async_any_node(location, self._chart.nodes, settings)
         if location.kind is Kind.SENTINEL:
-            return finding.async_master(location, settings)
+            return finding.async_master(location, self._master, settings)
         return self._async_direct(self._only, settings)
 
     def _client(self, timeout: float) -> RedisClient:
         settings = self._settings(timeout)
         if self._location.kind is Kind.SENTINEL:
-            return finding.master(self._location, settings)
+            return finding.master(self._location, self._master, settings)
         if self.is_cluster:
             probing = self._settings(finding.FIND_TIMEOUT)
             return ClusterClient(
-                self._nodes,
+                self._chart,
                 lambda address: self._direct(address, settings),
                 lambda address: self._direct(address, probing),
             )
@@ -130,11 +131,11 @@ class Endpoint:
     def _async_client(self, timeout: float) -> AsyncRedisClient:
         settings = self._async_settings(timeout)
         if self._location.kind is Kind.SENTINEL:
-            return finding.async_master(self._location, settings)
+            return finding.async_master(self._location, self._master, settings)
         if self.is_cluster:
             probing = self._async_settings(finding.FIND_TIMEOUT)
             return AsyncClusterClient(
-                self._nodes,
+                self._chart,
                 lambda address: self._async_direct(address, settings),
                 lambda address: self._async_direct(address, probing),
             )

@@ -11,6 +11,7 @@ import redis.asyncio
 from corex_shared.connection.answers import NO_MASTER, code_of, translate, translated
 from corex_shared.connection.cluster import AsyncClusterClient, ClusterClient
 from corex_shared.connection.endpoint import AsyncRedisClient, RedisClient
+from corex_shared.connection.finding import doubt_master
 from corex_shared.connection.routing import parted
 from corex_shared.errors import StoreForbiddenError, StoreUnavailableError
 from corex_shared.scripts import Barrier, Call, Step, all_scripts, describe, whole
@@ -45,14 +46,17 @@ def execute(
             for part in parted(steps):
                 replies += _checked(part, client.run(part), keep_refusals)
             return replies
-        replies = _pipeline(client, steps).execute(raise_on_error=False)
-        if _misses_script(replies):
-            loads = _loads_of(steps)
-            replies = _pipeline(client, [*loads, *steps]).execute(raise_on_error=False)
-            replies = replies[len(loads) :]
+        try:
+            replies = _pipeline(client, steps).execute(raise_on_error=False)
+            if _misses_script(replies):
+                loads = _loads_of(steps)
+                replies = _pipeline(client, [*loads, *steps]).execute(raise_on_error=False)
+                replies = replies[len(loads) :]
+        except (redis.RedisError, OSError):
+            doubt_master(client)
+            raise
         if _lacks_master(replies):
-            # Whoever connects anew asks where the master is.
-            client.connection_pool.disconnect(inuse_connections=False)
+            doubt_master(client)
         return _checked(steps, replies, keep_refusals)
 
 
@@ -67,13 +71,17 @@ async def execute_async(
             for part in parted(steps):
                 replies += _checked(part, await client.run(part), keep_refusals)
             return replies
-        replies = await _pipeline(client, steps).execute(raise_on_error=False)
-        if _misses_script(replies):
-            loads = _loads_of(steps)
-            replies = await _pipeline(client, [*loads, *steps]).execute(raise_on_error=False)
-            replies = replies[len(loads) :]
+        try:
+            replies = await _pipeline(client, steps).execute(raise_on_error=False)
+            if _misses_script(replies):
+                loads = _loads_of(steps)
+                replies = await _pipeline(client, [*loads, *steps]).execute(raise_on_error=False)
+                replies = replies[len(loads) :]
+        except (redis.RedisError, OSError):
+            doubt_master(client)
+            raise
         if _lacks_master(replies):
-            await client.connection_pool.disconnect(inuse_connections=False)
+            doubt_master(client)
         return _checked(steps, replies, keep_refusals)
 
 
@@ -87,8 +95,9 @@ async def load_scripts(client: AsyncRedisClient) -> None:
         if isinstance(client, AsyncClusterClient):
             await client.load_scripts()
             return
-        for script in all_scripts():
-            await client.script_load(script.text)
+        await _pipeline(
+            client, [("SCRIPT LOAD", script.text) for script in all_scripts()]
+        ).execute()
 
 
 async def server_infos(client: AsyncRedisClient) -> list[dict[str, Any]]:

@@ -18,17 +18,43 @@ from redis.asyncio.connection import Connection as AsyncConnection
 from redis.asyncio.connection import SSLConnection as AsyncSSLConnection
 from redis.backoff import NoBackoff
 from redis.connection import Connection, SSLConnection
-from redis.exceptions import AuthenticationError, ResponseError
 from redis.exceptions import ConnectionError as LostError
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from corex_shared.connection.nodes import KnownNodes
 from corex_shared.connection.packing import BlockingExplaining, Explaining, Noticing, Packing
+from corex_shared.connection.sentinels import AsyncSentinels, Sentinels, ask_another_first
 from corex_shared.connection.urls import Address, Location
 
 FIND_TIMEOUT = 2.0
 """Seconds within which a Sentinel, or a node that is asked for the others, answers."""
 _NO_MASTER = "the Sentinels' master is none (yet)"
+
+
+class KnownMaster:
+    """Whether the master is still where it was, for all clients that look for the same.
+
+    What one of them finds out, the others need not: each would wait for one that hangs. Used from
+    several threads.
+
+    Attributes:
+        doubts: how often it was doubted.
+    """
+
+    def __init__(self) -> None:
+        self.doubts = 0
+
+    def doubt(self) -> None:
+        """Have every client ask anew before it uses a connection that is idle now."""
+        self.doubts += 1
+
+
+def doubt_master(client: redis.Redis | redis.asyncio.Redis) -> None:
+    """Take note that a client's master failed, or is none; of a server by itself there is none."""
+    known = getattr(client.connection_pool, "known", None)
+    if isinstance(known, KnownMaster):
+        known.doubt()
 
 
 class _Managed(redis.sentinel.SentinelManagedConnection):
@@ -52,7 +78,7 @@ class _Managed(redis.sentinel.SentinelManagedConnection):
             return  # it may not be asked
         if role[0] not in (b"master", "master"):
             self.disconnect()  # type: ignore[no-untyped-call]
-            _ask_another_first(self.connection_pool.sentinel_manager)
+            ask_another_first(self.connection_pool.sentinel_manager)
             raise LostError(_NO_MASTER)
 
     def read_response(self, *form: Any, **options: Any) -> Any:
@@ -87,7 +113,7 @@ class _AsyncManaged(Noticing, Packing, redis.asyncio.sentinel.SentinelManagedCon
             return
         if role[0] not in (b"master", "master"):
             await self.disconnect()
-            _ask_another_first(self.connection_pool.sentinel_manager)
+            ask_another_first(self.connection_pool.sentinel_manager)
             raise LostError(_NO_MASTER)
 
     async def read_response(self, *form: Any, **options: Any) -> Any:
@@ -99,113 +125,61 @@ class _AsyncManagedSSL(Explaining, _AsyncManaged, AsyncSSLConnection):
     """With TLS."""
 
 
-class _Answers:
-    """What Sentinels say of a service, one after the other, until one names a master."""
-
-    def __init__(self, service: str) -> None:
-        self._service = service
-        self._refused: Exception | None = None
-        self._failed: list[str] = []
-
-    def failed(self, sentinel: Any, error: Exception) -> None:
-        """Take note of one that does not answer, or may not be asked."""
-        place = sentinel.connection_pool.connection_kwargs
-        self._failed.append(f"{place['host']}:{place['port']}: {error}")
-        if isinstance(error, ResponseError | AuthenticationError):
-            self._refused = error
-
-    def none(self) -> Exception:
-        """Make the error when none has named a master."""
-        if self._refused is not None:
-            return self._refused
-        what = f"no Sentinel names a master of {self._service!r}"
-        return redis.sentinel.MasterNotFoundError("; ".join([what, *self._failed]))
-
-
-def _address(found: Any) -> Address:
-    host, port = found
-    return (host.decode() if isinstance(host, bytes) else host, int(port))
-
-
-_ASKING_FAILED = (ResponseError, LostError, redis.TimeoutError)
-
-
-class _Manager(redis.sentinel.Sentinel):
-    """The Sentinels of a URL."""
-
-    def discover_master(self, service_name: str) -> Address:
-        """Ask them in turn; redis-py would not say what is wrong with those that fail.
-
-        Raises:
-            MasterNotFoundError: none knows one.
-            ResponseError, AuthenticationError: one refuses to be asked, and no other knows one.
-        """
-        answers = _Answers(service_name)
-        for sentinel in list(self.sentinels):
-            try:
-                found = sentinel.sentinel_get_master_addr_by_name(service_name)
-            except _ASKING_FAILED as error:
-                answers.failed(sentinel, error)
-            else:
-                if found:
-                    return _address(found)
-        raise answers.none()
-
-
-class _AsyncManager(redis.asyncio.sentinel.Sentinel):
-    """The Sentinels of a URL."""
-
-    async def discover_master(self, service_name: str) -> Address:
-        """Ask them in turn; as `_Manager.discover_master`."""
-        answers = _Answers(service_name)
-        for sentinel in list(self.sentinels):
-            try:
-                found = await sentinel.sentinel_get_master_addr_by_name(service_name)
-            except _ASKING_FAILED as error:
-                answers.failed(sentinel, error)
-            else:
-                if found:
-                    return _address(found)
-        raise answers.none()
-
-
-def _ask_another_first(manager: Any) -> None:
-    """Have a Sentinel that was wrong asked last from now on."""
-    manager.sentinels = [*manager.sentinels[1:], manager.sentinels[0]]
-
-
 class _Pool(redis.sentinel.SentinelConnectionPool):
-    """Closes the connections to Sentinels with its own."""
+    """Asks anew when the master is doubted; closes connections to Sentinels with its own."""
+
+    def __init__(self, *form: Any, known: KnownMaster, **options: Any) -> None:
+        super().__init__(*form, **options)  # type: ignore[no-untyped-call]
+        self.known = known
+        self._doubts = known.doubts
+
+    def get_connection(self, *form: Any, **options: Any) -> Any:
+        if self._doubts != self.known.doubts:
+            self._doubts = self.known.doubts
+            self.disconnect(inuse_connections=False)
+        return super().get_connection(*form, **options)
 
     def disconnect(self, inuse_connections: bool = True) -> None:
         super().disconnect(inuse_connections)
         if inuse_connections:
-            for sentinel in getattr(self.sentinel_manager, "sentinels", ()):
+            for sentinel in self.sentinel_manager.sentinels:
                 sentinel.close()
 
 
 class _AsyncPool(redis.asyncio.sentinel.SentinelConnectionPool):
-    """Closes the connections to Sentinels with its own."""
+    """Asks anew when the master is doubted; closes connections to Sentinels with its own."""
+
+    def __init__(self, *form: Any, known: KnownMaster, **options: Any) -> None:
+        super().__init__(*form, **options)  # type: ignore[no-untyped-call]
+        self.known = known
+        self._doubts = known.doubts
+
+    async def get_connection(self, *form: Any, **options: Any) -> Any:
+        if self._doubts != self.known.doubts:
+            self._doubts = self.known.doubts
+            await self.disconnect(inuse_connections=False)
+        return await super().get_connection(*form, **options)  # type: ignore[no-untyped-call]
 
     async def disconnect(self, inuse_connections: bool = True) -> None:
         await super().disconnect(inuse_connections)
         if inuse_connections:
-            for sentinel in getattr(self.sentinel_manager, "sentinels", ()):
+            for sentinel in self.sentinel_manager.sentinels:
                 await sentinel.aclose()
 
 
-def master(location: Location, settings: Mapping[str, Any]) -> redis.Redis:
+def master(location: Location, known: KnownMaster, settings: Mapping[str, Any]) -> redis.Redis:
     """Make a client of the master that Sentinels name."""
-    manager = _Manager(  # type: ignore[no-untyped-call]
+    manager = Sentinels(  # type: ignore[no-untyped-call]
         location.hosts,
         sentinel_kwargs={
             **_to_sentinels(location),
             "retry": Retry(NoBackoff(), 0),
         },
     )
-    pool = _Pool(  # type: ignore[no-untyped-call]
+    pool = _Pool(
         location.service,
         manager,
+        known=known,
         connection_class=_ManagedSSL if location.tls else _Managed,
         **location.options,
         **settings,
@@ -213,18 +187,21 @@ def master(location: Location, settings: Mapping[str, Any]) -> redis.Redis:
     return redis.Redis.from_pool(pool)
 
 
-def async_master(location: Location, settings: Mapping[str, Any]) -> redis.asyncio.Redis:
+def async_master(
+    location: Location, known: KnownMaster, settings: Mapping[str, Any]
+) -> redis.asyncio.Redis:
     """Make an asyncio client of the master that Sentinels name."""
-    manager = _AsyncManager(  # type: ignore[no-untyped-call]
+    manager = AsyncSentinels(  # type: ignore[no-untyped-call]
         location.hosts,
         sentinel_kwargs={
             **_to_sentinels(location),
             "retry": redis.asyncio.retry.Retry(NoBackoff(), 0),
         },
     )
-    pool = _AsyncPool(  # type: ignore[no-untyped-call]
+    pool = _AsyncPool(
         location.service,
         manager,
+        known=known,
         connection_class=_AsyncManagedSSL if location.tls else _AsyncManaged,
         **location.options,
         **settings,

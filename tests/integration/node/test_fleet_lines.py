@@ -165,6 +165,9 @@ async def test_a_holder_that_is_late_has_its_queue_back(hall: Hall, nodes: Nodes
     nodes["a"].mute = True
     await until(lambda: _is_free(hall))
     assert not nodes["a"].queues.holds(holder)
+    for job_id in ("j2", "j3"):  # it looks whose turn it is
+        nodes["b"].enter(job_id)
+        await hall.entered(f"b/{job_id}")
     await nodes["a"].beat()
     assert await hall.owner() == "a/j0"
     nodes["a"].mute = False
@@ -299,6 +302,7 @@ async def test_an_entry_of_nobody_costs_a_moment(
     hall: Hall, nodes: Nodes, raw: redis.Redis
 ) -> None:
     """Of a job that its node does not know, and of what no node has written."""
+    hall.lease = 60  # it is given back, not left to run out
     raw.rpush(hall.keys.queue_waiters("q"), "a/unknown", "no entry at all", "")
     job = nodes["a"].enter("j0")
     assert await hall.granted(job) > 1

@@ -141,6 +141,10 @@ def test_every_command_in_the_code_is_granted() -> None:
     client = granted(acl.client_grants(keys, withdraw=True))
     in_node = dict(calls_in(Path(corex_node.__file__).parent))
     in_client = dict(calls_in(Path(corex.__file__).parent))
+    # `corex doctor` names what a node calls, to ask the server about it, and calls none of it.
+    in_client = {
+        name: place for name, place in in_client.items() if place != "doctor/permissions.py"
+    }
     assert len(in_node) > 5
     assert len(in_client) > 8
     assert {name: place for name, place in in_node.items() if name not in node | reaper} == {}
