@@ -41,8 +41,10 @@ $(STAMP): pyproject.toml requirements.lock ops/setup.sh
 demo: $(STAMP) ## a node on an embedded Redis runs real commands and shows their results
 	$(BIN)/python ops/demo.py $(ARGS)
 
+# Most tests wait for something: three at once are about right for two cores.
+WORKERS ?= 3
 test: $(STAMP) ## the whole test suite
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 # SEED=number chooses what is done, SEED=scenario:number repeats one round; ONLY=scenario,scenario.
 MINUTES ?= 10

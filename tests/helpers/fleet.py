@@ -14,8 +14,9 @@ QUICK_LEASES = {
     "COREX_NODE_LIMITS_LEASE": "2",
     "COREX_NODE_LIMITS_HEARTBEAT": "0.5",
     "COREX_NODE_LIMITS_RESTART_FIRST": "0.05",
+    "COREX_NODE_LIMITS_REAP": "0",
 }
-"""Settings of nodes whose end is noticed soon."""
+"""Settings of nodes whose end is noticed soon, and whose jobs nobody else settles."""
 
 
 class Run(NamedTuple):

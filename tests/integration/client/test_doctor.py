@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import redis
 
 from corex import AsyncClient, Client
@@ -139,11 +140,19 @@ def test_no_server_and_wrong_passwords(own_redis: EmbeddedRedis) -> None:
         assert _doctor(_as(own_redis.url, ":secret"))[0] == 0
 
 
+@pytest.fixture
+def empty(own_redis: EmbeddedRedis) -> Iterator[redis.Redis]:
+    """A server on which nothing else is: of a large one `corex doctor` looks at a sample."""
+    with redis.Redis.from_url(own_redis.url) as client:
+        yield client
+
+
 def test_nodes_that_are_ill(
-    redis_url: str, namespace: str, keys: Keys, run_node: RunNode, raw: redis.Redis
+    own_redis: EmbeddedRedis, namespace: str, keys: Keys, run_node: RunNode, empty: redis.Redis
 ) -> None:
     """A node that hangs is a problem; one that is gone, and what is left of it, are warnings."""
-    hung, gone = run_node("hung"), run_node("gone")
+    redis_url, raw = own_redis.url, empty
+    hung, gone = run_node("hung", url=redis_url), run_node("gone", url=redis_url)
     gone.stop()
     raw.rpush(keys.commands("gone"), b'{"id": "a", "command": "core.ping"}')
     raw.hset(keys.claimed("gone"), "b", b"running gone/1\n{}")
