@@ -127,9 +127,23 @@ class Admission:
                     self._manager.withdraw(item.job)
             raise
         FAULTS.reach(ACCEPTED)
+        await self._count_on(open_items)
         for item, answer in zip(open_items, answers, strict=True):
             self._settle(item, answer)
         await self._reject([item for item in items if _is_rejected(item)])
+
+    async def _count_on(self, items: list[_Admitted]) -> None:
+        """Have jobs that may run several times remember the runs that others have seen."""
+        jobs = [
+            (item.job, item.inbound)
+            for item in items
+            if item.job is not None and item.job.policy is not None and _may_have_run(item.inbound)
+        ]
+        ids = [job.id for job, _ in jobs]
+        for (job, inbound), runs in zip(
+            jobs, await until_available(lambda: self._store.runs(ids)), strict=True
+        ):
+            job.count_on(runs.begun + (inbound.was is Stage.RUNNING), runs.failed)
 
     # -- before Redis knows -------------------------------------------------------------------
 
@@ -293,6 +307,11 @@ class Admission:
         if ticket.group:
             entry.update(group=ticket.group, claim=claim)
         return Rejection(ticket.field, filed or "", claim, msgspec.json.encode(entry), ticket.group)
+
+
+def _may_have_run(inbound: Inbound) -> bool:
+    """Whether somebody else may have had it before: a predecessor, or a node of its group."""
+    return inbound.was is not None or bool(inbound.ticket.group)
 
 
 def _is_rejected(item: _Admitted) -> bool:

@@ -19,14 +19,30 @@ class Acceptance(Struct, frozen=True):
     group: str = ""
 
 
+class Runs(Struct, frozen=True):
+    """How often a job has run that may run several times.
+
+    Attributes:
+        begun: runs that were begun.
+        failed: of these, how many failed in a row, as `max_restart` counts.
+    """
+
+    begun: int = 0
+    failed: int = 0
+
+
 class Filing(Struct, frozen=True):
-    """A claimed command to be filed under its job ID, or one filed that has a new stage."""
+    """A claimed command to be filed under its job ID, or one filed that has a new stage.
+
+    `runs` is None for a job that runs once.
+    """
 
     field: str
     job_id: str
     claim: str
     stage: str
     group: str = ""
+    runs: Runs | None = None
 
 
 class Emission(Struct, frozen=True):

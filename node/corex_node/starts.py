@@ -8,7 +8,7 @@ from typing import cast
 from corex_node.faults import FAULTS, MARKED
 from corex_node.manager.jobs import Job
 from corex_node.patience import until_available
-from corex_node.records import Filing
+from corex_node.records import Filing, Runs
 from corex_node.store import NodeStore
 from corex_node.ticket import Ticket
 from corex_shared.states import Stage
@@ -53,4 +53,5 @@ class StartJournal:
 
     def _filing(self, job: Job, stage: Stage) -> Filing:
         ticket = cast("Ticket", job.origin)
-        return Filing(job.id, job.id, ticket.claim(self._node), stage, ticket.group)
+        runs = Runs(job.runs, job.policy.failed_runs) if job.policy is not None else None
+        return Filing(job.id, job.id, ticket.claim(self._node), stage, ticket.group, runs)

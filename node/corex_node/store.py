@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import structs
 
 from corex_node.places import Place, group_place, own_place
-from corex_node.records import Acceptance, Emission, Filing, Held, Refiling, Rejection
+from corex_node.records import Acceptance, Emission, Filing, Held, Refiling, Rejection, Runs
 from corex_node.refusals import REFUSALS
 from corex_node.ticket import Source
 from corex_shared.connection import (
@@ -176,13 +176,25 @@ class NodeStore:
             LeaseLostError: another agent serves the node now.
         """
         states = [self._keys.state(filing.job_id) for filing in filings]
-        stages: list[Argument] = [filing.stage for filing in filings]
-        seen = Spread(script("mark"), [self._incarnation], states, stages, 1, 1)
+        told: list[Argument] = []
+        for filing in filings:
+            runs = filing.runs
+            counts = ("", "") if runs is None else (runs.begun, runs.failed)
+            told += (filing.stage, *counts)
+        seen = Spread(script("mark"), [self._incarnation], states, told, 1, 3)
         filed = self._file(filings)
         replies = await execute_async(self._client, [*filed.values(), seen])
         answers = dict(zip(filed, replies, strict=False))
         self._check_lease(answers.get("", 0))
         return {group for group, answer in answers.items() if answer < 0}
+
+    async def runs(self, job_ids: Sequence[str]) -> list[Runs]:
+        """Read how often jobs have run that were accepted."""
+        calls: list[Call] = [
+            ("HMGET", self._keys.state(job_id), "runs", "failed") for job_id in job_ids
+        ]
+        replies = await execute_async(self._client, calls) if calls else []
+        return [Runs(int(begun or 0), int(failed or 0)) for begun, failed in replies]
 
     async def refile(self, place: Place, refilings: Sequence[Refiling]) -> None:
         """File commands again that the server has forgotten; those that are there are left alone.

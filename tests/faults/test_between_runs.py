@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ from tests.helpers.wire import Wire
 
 def _claimed_as(wire: Wire, job: str, stage: str) -> bool:
     return wire.claimed().get(job.encode(), b"").startswith(stage.encode())
+
+
+def _has_run(wire: Wire, job: str, count: str) -> bool:
+    return bool(wire.state(job).get("runs") == count)
 
 
 def _stop(node: NodeProcess) -> None:
@@ -61,3 +66,20 @@ def test_a_job_that_waits_for_a_restart_ends_with_its_last_outcome(
     assert time.monotonic() - begun < 8
     result = wire.result(job)
     assert (result["state"], result["code"], result["attempts"]) == ("ERROR", 1007, 1)
+
+
+def test_the_next_agent_counts_on(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, tmp_path: Path
+) -> None:
+    """A job runs as often as it says, whoever it is that runs it."""
+    node = run_node("n1", url=own_redis.url, env={"COREX_NODE_LIMITS_RESTART_FIRST": "2"})
+    runs = tmp_path / "runs"
+    job = wire.script(f"echo x >> {runs}; exit 7", max_restart=3)
+    for count in ("1", "2"):
+        eventually(lambda: _claimed_as(wire, job, "waiting"), "it waits for its next run")
+        eventually(partial(_has_run, wire, job, count), "that is noted")
+        node.kill()
+        node.start()
+    result = wire.result(job)
+    assert (result["state"], result["attempts"]) == ("ERROR", 3)
+    assert len(runs.read_text().split()) == 3

@@ -221,10 +221,7 @@ class Inspection:
         ran = len(self._begins[order.id])
         if order.runs is None:
             return
-        deaths = self._allowed.deaths
-        most = order.runs + (deaths if order.retries else 0)
-        if order.restarts:
-            most += deaths * order.runs  # how often it ran is known to its agent only
+        most = order.runs + (self._allowed.deaths if order.retries else 0)
         if ran > most:
             self._report.doubles += 1
             self._say(f"{order.kind} {order.id} ran {ran} times, {most} allowed", order.id)

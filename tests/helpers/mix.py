@@ -116,7 +116,7 @@ class Mix:
         return self._script(Order(job, "failing", frozenset({"ERROR"})), "exit 7")
 
     def _restart(self, job: str) -> Push:
-        order = Order(job, "restart", frozenset({"ERROR"}), runs=3, restarts=True)
+        order = Order(job, "restart", frozenset({"ERROR"}), runs=3)
         return self._script(order, "exit 3", job, max_restart=3)
 
     def _retry(self, job: str) -> Push:

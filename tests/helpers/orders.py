@@ -20,7 +20,6 @@ class Order:
         queue: that it is in.
         fleet: whether the queue is the whole fleet's.
         retries: whether it runs again when its agent dies (`on_lost`).
-        restarts: whether it runs again when it fails, as often as `runs` says in all.
         streams: whether its messages are logged.
         output: what it writes to stdout in a run that succeeds; None where that is not looked at.
         pushed: how often it has certainly arrived.
@@ -39,7 +38,6 @@ class Order:
     queue: str | None = None
     fleet: bool = False
     retries: bool = False
-    restarts: bool = False
     streams: bool = False
     output: str | None = None
     pushed: int = 1

@@ -78,7 +78,7 @@ class Attempts:
     def _start(self, job: Job) -> None:
         now_ms = self._clock.now_ms()
         expires_at = job.command.expires_at
-        if expires_at is not None and expires_at <= now_ms and not job.attempts:
+        if expires_at is not None and expires_at <= now_ms and not job.runs:
             job.policy = None
             self._concluded(job, of_state(JobState.EXPIRED, _EXPIRED), 0.0)
             return

@@ -46,7 +46,7 @@ class JobHandle:
     @property
     def attempts(self) -> int:
         """Runs that were begun."""
-        return self._job.attempts
+        return self._job.runs
 
     @property
     def fencing_token(self) -> int:

@@ -78,6 +78,7 @@ class Job:
         "data_cut",
         "delay_timers",
         "demand",
+        "earlier",
         "ended",
         "entry",
         "execution",
@@ -136,7 +137,8 @@ class Job:
         self.claimed_ms = 0  # epoch ms
         self.started_ms = 0  # epoch ms of the first start
         self.last_ms = 0  # how long the last attempt took
-        self.attempts = 0
+        self.attempts = 0  # of this agent
+        self.earlier = 0  # attempts of others that had the job before
         self.attempt_began = 0.0  # monotonic
         self.execution: Process | None = None
         self.policy: RestartPolicy | None = None
@@ -164,6 +166,17 @@ class Job:
     def pid(self) -> int:
         """Process ID of the running attempt, 0 when there is none."""
         return pid_of(self.execution)
+
+    @property
+    def runs(self) -> int:
+        """How often it has run, here and before."""
+        return self.earlier + self.attempts
+
+    def count_on(self, begun: int, failed: int) -> None:
+        """Take over the count of runs from whoever had the job before."""
+        self.earlier = begun
+        if self.policy is not None:
+            self.policy.failed_runs = failed
 
     def cancel_timers(self) -> None:
         """Cancel whatever is to happen to it by itself."""

@@ -24,7 +24,7 @@ def result_of(job: Job, node: str, outcome: Outcome) -> JobResult:
         starttime=job.started_ms,
         time=job.last_ms,
         queued=max(0, job.started_ms - job.claimed_ms) if job.started_ms else 0,
-        attempts=job.attempts,
+        attempts=job.runs,
         tags=job.command.tags or [],
     )
     if job.stdout is None and job.stderr is None and not job.survivors:

@@ -46,9 +46,7 @@ class RunReport(Struct, frozen=True):
 def report_run(job: Job, outcome: Outcome, delay: float | None) -> RunReport:
     """Make the report of the run that has just ended; the next begins after `delay` seconds."""
     following = int(delay * 1000) if delay is not None else None
-    return RunReport(
-        job.attempts, outcome.state, outcome.code, outcome.signal, job.last_ms, following
-    )
+    return RunReport(job.runs, outcome.state, outcome.code, outcome.signal, job.last_ms, following)
 
 
 def event_of(job: Job) -> str:
