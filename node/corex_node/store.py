@@ -161,8 +161,10 @@ class NodeStore:
         if not any(mine and seen == _OVERTAKEN for mine, seen in zip(own, answers, strict=False)):
             return answers
         if "" not in filed:
-            raise LeaseLostError("another agent has taken over what was claimed")
-        # The lease is ours: it is a predecessor's that a forgetful server has brought back.
+            nothing = script("stage").call([self._claimed, self._presence], [self._incarnation])
+            self._check_lease((await execute_async(self._client, [nothing]))[0])
+        # The lease is ours: whoever holds the job was here before, and a forgetful server has
+        # brought it back; or it had the node while we were stopped, and died.
         known = [job if job.group else structs.replace(job, fresh=False) for job in acceptances]
         return await self.admit(known, filings)
 
