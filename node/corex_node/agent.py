@@ -227,7 +227,7 @@ class Agent:
         heartbeat.load = lambda: Load(manager.limits.max_jobs, manager.running, manager.waiting)
         self._stores.endpoint.on_reconnect = self._reconciler.suspect
         self._outbox.on_away = self._reconciler.suspect
-        self._admission.is_known_again = self._reconciler.is_known_again
+        self._admission.known_again = self._reconciler.known_again
         self._reconciler.on_settled = self._others_settled
         self._connect_heartbeat()
 
