@@ -284,8 +284,13 @@ class Agent:
             self._manager.stop_callers(self._manager.snapshot(), "the node lost its lease")
 
     def _others_settled(self, jobs: list[Job]) -> None:
-        if self._config.main.when_lapsed == "stop":
-            self._manager.stop_callers(jobs, "the node lost its lease, and others settled the job")
+        """Others have written how these jobs ended: a run may go on, but none may follow."""
+        why = "the node lost its lease, and others settled the job"
+        may_go_on = self._config.main.when_lapsed != "stop"
+        running = [job for job in jobs if may_go_on and job.execution is not None]
+        for job in running:
+            self._manager.unschedule(job.id)
+        self._manager.stop_callers([job for job in jobs if job not in running], why)
 
     def _lose_lease(self) -> None:
         self._lease_lost = True
