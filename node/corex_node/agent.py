@@ -48,7 +48,14 @@ from corex_node.statistics.job_sampler import JobSampler
 from corex_node.statistics.monitors import Monitors
 from corex_node.statistics.statistics import Statistics
 from corex_node.stores import Stores
-from corex_node.winding import STEP, bounded, drained, leave_between_runs, stop_jobs
+from corex_node.winding import (
+    STEP,
+    bounded,
+    drained,
+    leave_between_runs,
+    leave_to_successor,
+    stop_jobs,
+)
 from corex_shared.connection import safe_url
 from corex_shared.endings import end
 from corex_shared.errors import (
@@ -328,6 +335,7 @@ class Agent:
             await self._stopping.wait()
             if self._lease_lost:
                 await end(claiming, patience)
+                leave_to_successor(self._manager)
                 await stop_jobs(self._manager)
             else:
                 await self._wind_down(intakes, claiming)
