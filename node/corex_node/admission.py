@@ -81,7 +81,7 @@ class Admission:
         self._clock = clock
         self._node_levels = node_levels
         self._rejected_kept = rejected_kept
-        self.is_known_again: Callable[[str], bool] = lambda job_id: False
+        self.known_again: Callable[[str], Ticket | None] = lambda job_id: None
 
     def known_fields(self, group: str = "") -> set[str]:
         """Fields of a claimed hash that belong to commands which were admitted."""
@@ -150,8 +150,12 @@ class Admission:
     def _place(self, inbound: Inbound) -> _Admitted | None:
         """Give a payload its place; None when there is nothing left to do for it."""
         job_id, command = inbound.job_id, inbound.command
-        if job_id is not None and inbound.was is None and self.is_known_again(job_id):
-            self._outbox.release(self._held(inbound))
+        known = self.known_again(job_id) if job_id is not None and inbound.was is None else None
+        if known is not None and known.reply_to != inbound.ticket.reply_to:
+            return _Admitted(inbound, is_duplicate=True)  # somebody else waits for an answer
+        if known is not None:
+            # Only this copy: under its ID is what protects the job that runs or waits.
+            self._outbox.release(self._held(inbound)[:1])
             return None
         if job_id is not None and self._is_in_use(job_id):
             return _Admitted(inbound, is_duplicate=True)

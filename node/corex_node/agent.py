@@ -48,7 +48,14 @@ from corex_node.statistics.job_sampler import JobSampler
 from corex_node.statistics.monitors import Monitors
 from corex_node.statistics.statistics import Statistics
 from corex_node.stores import Stores
-from corex_node.winding import STEP, bounded, drained, leave_between_runs, stop_jobs
+from corex_node.winding import (
+    STEP,
+    bounded,
+    drained,
+    leave_between_runs,
+    leave_to_successor,
+    stop_jobs,
+)
 from corex_shared.connection import safe_url
 from corex_shared.endings import end
 from corex_shared.errors import (
@@ -227,7 +234,7 @@ class Agent:
         heartbeat.load = lambda: Load(manager.limits.max_jobs, manager.running, manager.waiting)
         self._stores.endpoint.on_reconnect = self._reconciler.suspect
         self._outbox.on_away = self._reconciler.suspect
-        self._admission.is_known_again = self._reconciler.is_known_again
+        self._admission.known_again = self._reconciler.known_again
         self._reconciler.on_settled = self._others_settled
         self._connect_heartbeat()
 
@@ -284,8 +291,13 @@ class Agent:
             self._manager.stop_callers(self._manager.snapshot(), "the node lost its lease")
 
     def _others_settled(self, jobs: list[Job]) -> None:
-        if self._config.main.when_lapsed == "stop":
-            self._manager.stop_callers(jobs, "the node lost its lease, and others settled the job")
+        """Others have written how these jobs ended: a run may go on, but none may follow."""
+        why = "the node lost its lease, and others settled the job"
+        may_go_on = self._config.main.when_lapsed != "stop"
+        running = [job for job in jobs if may_go_on and job.execution is not None]
+        for job in running:
+            self._manager.unschedule(job.id)
+        self._manager.stop_callers([job for job in jobs if job not in running], why)
 
     def _lose_lease(self) -> None:
         self._lease_lost = True
@@ -323,6 +335,7 @@ class Agent:
             await self._stopping.wait()
             if self._lease_lost:
                 await end(claiming, patience)
+                leave_to_successor(self._manager)
                 await stop_jobs(self._manager)
             else:
                 await self._wind_down(intakes, claiming)

@@ -57,6 +57,11 @@ class Ledger:
         """Whether the end of a job is remembered."""
         return job_id in self._told
 
+    def ticket_of(self, job_id: str) -> Ticket | None:
+        """Find the ticket of a job whose end is remembered."""
+        told = self._told.get(job_id)
+        return told.ticket if told is not None else None
+
     def __iter__(self) -> Iterator[Told]:
         """Go through what is remembered, oldest first."""
         return iter(list(self._told.values()))

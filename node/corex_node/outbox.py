@@ -97,7 +97,7 @@ class Outbox:
         self._release: list[Held] = []
         self._events: deque[bytes] = deque(maxlen=_EVENTS_WAITING)
         self._again: list[Told] = []
-        self._undelivered: set[str] = set()
+        self._undelivered: dict[str, Ticket] = {}
         # Of claimed hashes, each with its group, until they are known to be gone.
         self._fields: set[tuple[str, str]] = set()
         self._wake = asyncio.Event()
@@ -153,7 +153,7 @@ class Outbox:
     def settle(self, ticket: Ticket, result: JobResult) -> None:
         """Take a result."""
         self._ended.append(_Ended(ticket, result))
-        self._undelivered.add(result.id)
+        self._undelivered[result.id] = ticket
         self._fields.add((ticket.group, ticket.field))
         self._stir()
 
@@ -176,6 +176,10 @@ class Outbox:
     def is_undelivered(self, job_id: str) -> bool:
         """Whether a job's result still waits."""
         return job_id in self._undelivered
+
+    def ticket_of(self, job_id: str) -> Ticket | None:
+        """Find the ticket of a job whose result waits, or was written lately."""
+        return self._undelivered.get(job_id) or self.ledger.ticket_of(job_id)
 
     def settling(self, group: str = "") -> set[str]:
         """Fields of a claimed hash that are there only until the outbox has removed them."""
@@ -265,7 +269,7 @@ class Outbox:
             FAULTS.reach(RELEASED)
         taken = []
         for ticket, end, answer in zip(batch.tickets, batch.finishes, answers, strict=True):
-            self._undelivered.discard(end.job_id)
+            self._undelivered.pop(end.job_id, None)
             if answer == TAKEN:
                 taken.append(ticket)
                 continue

@@ -86,12 +86,19 @@ class Reconciler:
         async with self._rounds:
             await self._rounds.wait_for(lambda: self.rounds >= round_wanted)
 
-    def is_known_again(self, job_id: str) -> bool:
-        """Whether a command under this ID is one that Redis has forgotten we have."""
+    def known_again(self, job_id: str) -> Ticket | None:
+        """Find what we have under the ID of a command that comes now, if Redis may have forgotten.
+
+        Returns:
+            The ticket of the job that runs or waits here, or has ended lately; None after the
+            window, or if there is none that came from Redis.
+        """
         if time.monotonic() > self._window_ends:
-            return False
-        known = job_id in self._manager.jobs or self._outbox.is_undelivered(job_id)
-        return known or job_id in self._outbox.ledger
+            return None
+        job = self._manager.jobs.get(job_id)
+        if job is not None:
+            return None if job.local else _ticket(job)
+        return self._outbox.ticket_of(job_id)
 
     # -- component ------------------------------------------------------------------------------
 

@@ -55,6 +55,17 @@ def leave_between_runs(manager: ProcessManager) -> None:
             manager.unschedule(job.id)
 
 
+def leave_to_successor(manager: ProcessManager) -> None:
+    """Part with what does not run: it stays claimed, for the node's next agent to start.
+
+    Its end is not this agent's to write any more, and nobody has asked for it.
+    """
+    for job in manager.snapshot():
+        is_next_agents = not job.attempts or job.command.recurring_period
+        if job.execution is None and job.admitted and is_next_agents and not job.local:
+            manager.withdraw(job)
+
+
 async def stop_jobs(manager: ProcessManager) -> None:
     """Stop all jobs with the grace that each has, as far as there is time for it."""
     manager.stop_all()

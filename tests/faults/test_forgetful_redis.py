@@ -107,3 +107,25 @@ def test_what_is_claimed_and_nobody_has_is_settled_after_the_next_break(
     wire.redis.client_kill_filter(_type="normal", skipme=True)
     assert wire.result("ghost")["state"] == "LOST"
     wire.wait_unclaimed()
+
+
+def test_a_second_copy_after_a_break_costs_the_first_neither_its_claim_nor_its_result(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire
+) -> None:
+    """It is dropped, or refused if somebody else has sent it; the job is found when all dies."""
+    node = run_node("n1", url=own_redis.url)
+    job = wire.script("sleep 60")
+    wire.wait_stage(job, "running")
+    wire.redis.client_kill_filter(_type="normal", skipme=True)
+    eventually(lambda: "node.ready" in node.log_text() and wire.redis.ping(), "it is back")
+    probe = wire.push("core.ping")  # answered over a connection that is there again
+    assert wire.result(probe)["state"] == "SUCCESS"
+    wire.script("sleep 60", id=job)
+    wire.script("sleep 60", id=job, reply_to="other")
+    eventually(lambda: wire.inbox("other"), "the other sender is told")
+    assert [entry["state"] for entry in wire.inbox("other")] == ["DUPILICATE_ID"]
+    eventually(lambda: list(wire.claimed()) == [job.encode()], "only the job is claimed")
+    node.kill()
+    node.start()
+    assert wire.result(job)["state"] == "LOST"
+    wire.wait_unclaimed()

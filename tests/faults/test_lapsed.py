@@ -89,6 +89,26 @@ def test_what_others_have_settled_keeps_their_result(
     assert node.running
 
 
+@pytest.mark.parametrize("fields", [{"recurring_period": 1}, {"max_restart": 99}])
+def test_no_further_run_begins_of_what_others_have_settled(
+    own_redis: EmbeddedRedis,
+    run_node: RunNode,
+    wire: Wire,
+    diary: Diary,
+    fields: dict[str, int],
+) -> None:
+    """The run under way goes on to its end; it is the last."""
+    run_node("n1", url=own_redis.url, env=SHORT)
+    job = wire.script(diary.script("sleep 0.5; exit 1"), **fields)
+    eventually(lambda: diary.has(1))
+    _settle_as_lost(wire, job)
+    wire.redis.client_kill_filter(_type="normal", skipme=True)
+    eventually(_has_ended(wire, job), "the job is no more")
+    assert diary.runs() == {job: 1}
+    assert wire.result(job)["state"] == "LOST"
+    wire.wait_unclaimed()
+
+
 def _settle_as_lost(wire: Wire, job: str) -> None:
     """Do as another agent does that finds the job without a holder."""
     wire.redis.hset(wire.keys.state(job), "holder", "another")

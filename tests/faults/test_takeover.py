@@ -58,3 +58,23 @@ def test_one_that_was_stopped_with_commands_in_hand_does_not_take_them_from_its_
     result = wire.result(job)
     assert (result["state"], result["streams"][0]) == ("SUCCESS", "out\n")
     wire.wait_unclaimed()
+
+
+def test_what_had_not_started_when_the_lease_was_lost_is_the_next_agents(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire
+) -> None:
+    """However soon it finds out, it writes no end of it: nobody has asked for that."""
+    first = run_node("n1", url=own_redis.url, env=SHORT)
+    running = wire.script("sleep 60", queue="q")
+    queued = [wire.script("echo queued", queue="q") for _ in range(3)]
+    for job in queued:
+        wire.wait_stage(job, "waiting")
+    # As a replica has it that takes a master's place: the lease of an earlier agent.
+    wire.redis.hset(wire.keys.presence("n1"), "incarnation", "earlier")
+    assert first.wait() == 1
+    wire.redis.delete(wire.keys.presence("n1"))
+    run_node("n1", url=own_redis.url, env=SHORT)
+    results = wire.results([running, *queued])
+    assert results[running]["state"] in ("LOST", "KILLED")
+    assert {results[job]["state"] for job in queued} == {"SUCCESS"}
+    wire.wait_unclaimed()
