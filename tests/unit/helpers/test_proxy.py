@@ -186,8 +186,8 @@ def test_a_lost_answer_was_heard_by_the_server(
 def test_without_a_server_connections_are_reset(proxy: Proxy, echo: _Echo) -> None:
     echo.close()
     with (
+        pytest.raises(ConnectionResetError),  # as it is made, or when it is read
         socket.create_connection((HOST, proxy.port), timeout=5) as client,
-        pytest.raises(ConnectionResetError),
     ):
         client.recv(1)
 
