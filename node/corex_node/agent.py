@@ -286,7 +286,7 @@ class Agent:
         return f"{main.namespace}/{main.id}@{digest}"
 
     def _lapse(self) -> None:
-        """The lease has run out and Redis is away: others may settle what runs here."""
+        """The lease has run out, renewed too late or not yet: others may settle what runs here."""
         if self._config.main.when_lapsed == "stop":
             self._manager.stop_callers(self._manager.snapshot(), "the node lost its lease")
 

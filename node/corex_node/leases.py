@@ -291,13 +291,14 @@ class Heartbeat:
             self._wake.clear()
             if self._stopped:
                 return
+            held_until = self._held_until
             try:
                 answer = self._renew("")
                 pause = self._every
             except StoreUnavailableError as error:
                 _log.warning("heartbeat.away", reason=str(error))
                 pause = min(_RETRY, self._every)
-                self._look_at_the_clock()
+                self._look_at_the_clock(held_until)
                 continue
             except StoreError as error:
                 _log.error("heartbeat.refused", reason=str(error))
@@ -308,12 +309,16 @@ class Heartbeat:
                 self.on_lost()
                 return
             if answer.fresh:
+                # An agent that was stopped hears of it only now. (A lease that the server has
+                # lost before its time had not lapsed.)
+                self._look_at_the_clock(held_until)
                 _log.warning("lease.regained")
                 self.on_regained()
+            self._told_lapsed = False
 
-    def _look_at_the_clock(self) -> None:
+    def _look_at_the_clock(self, held_until: float) -> None:
         """Tell once that the lease has run out."""
-        if time.monotonic() > self._held_until and not self._told_lapsed:
+        if time.monotonic() > held_until and not self._told_lapsed:
             self._told_lapsed = True
             _log.error("lease.lapsed")
             self.on_lapsed()
@@ -324,7 +329,6 @@ class Heartbeat:
         self._clock.heard(answer.server_ms)
         if answer.held:
             self._held_until = asked + self._ttl_ms / 1000
-            self._told_lapsed = False
             self._store.seen(answer.server_ms)
             self._renew_others()
         return answer

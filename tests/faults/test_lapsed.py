@@ -66,6 +66,35 @@ def test_an_agent_that_was_stopped_beyond_its_lease_goes_on_when_nobody_took_its
     assert node.running
 
 
+def test_an_agent_that_was_stopped_beyond_its_lease_stops_its_jobs_if_the_settings_say_so(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, diary: Diary
+) -> None:
+    """It hears of the lapse only as it takes the lease again; jobs that come later are not meant."""
+    node = run_node("n1", url=own_redis.url, env=STOP)
+    job = wire.script(diary.script("sleep 60"))
+    eventually(lambda: diary.has(1))
+    node.signal(signal.SIGSTOP)
+    eventually(lambda: not wire.redis.exists(wire.keys.presence("n1")), "the lease has run out")
+    node.signal(signal.SIGCONT)
+    result = wire.result(job)
+    assert result["state"] == "KILLED"
+    assert "lost its lease" in result["data"]
+    assert wire.result(wire.script("sleep 0.5"))["state"] == "SUCCESS"
+    assert node.running
+
+
+def test_a_lease_that_redis_has_lost_before_its_time_stops_nothing(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, diary: Diary
+) -> None:
+    """It is taken again, and the job runs on also where lapsed ones are stopped."""
+    node = run_node("n1", url=own_redis.url, env={**STOP, "COREX_NODE_LIMITS_LEASE": "5"})
+    job = wire.script(diary.script("sleep 1"))
+    eventually(lambda: diary.has(1))
+    wire.redis.delete(wire.keys.presence("n1"))
+    assert wire.result(job)["state"] == "SUCCESS"
+    assert "lease.regained" in node.log_text()
+
+
 @pytest.mark.parametrize(
     "env, ends", [(SHORT, False), (STOP, True)], ids=["they run on", "they are stopped"]
 )
