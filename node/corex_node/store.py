@@ -11,7 +11,8 @@ from typing import Any
 
 from msgspec import structs
 
-from corex_node.places import Place, group_place, own_place
+from corex_node.job_calls import JobCalls
+from corex_node.places import Place
 from corex_node.records import Acceptance, Emission, Filing, Held, Refiling, Rejection, Runs
 from corex_node.refusals import REFUSALS
 from corex_node.ticket import Source
@@ -33,9 +34,6 @@ from corex_shared.scripts import Argument, Call, Spread, Step, script
 
 BLOCK_SECONDS = 20
 """How long an agent waits for commands before it looks again."""
-REJECTED_TTL_MS = 7 * 24 * 3_600_000
-LOG_TTL_MS = 24 * 3_600_000
-"""When the log of a job that never ends may go."""
 _CLAIM_BYTES = 4 * 1024 * 1024
 """Bytes after which one claim takes no further payload."""
 _SCAN_COUNT = 500
@@ -57,6 +55,7 @@ class NodeStore:
         self._keys = keys
         self._node = node
         self._incarnation = incarnation
+        self._calls = JobCalls(keys, node, incarnation)
         self._client = endpoint.async_command()
         self._block = endpoint.longest_block(BLOCK_SECONDS)
         self._endpoint = endpoint
@@ -69,9 +68,7 @@ class NodeStore:
 
     def place(self, source: Source, group: str = "") -> Place:
         """Describe one of the node's own lists, or that of a group."""
-        if group:
-            return group_place(self._keys, self._node, self._incarnation, group)
-        return own_place(self._keys, self._node, self._incarnation, source)
+        return self._calls.place(source, group)
 
     async def prepare(self) -> None:
         """Reach the server and make the scripts known.
@@ -147,10 +144,10 @@ class NodeStore:
             LeaseLostError: another agent serves the node now.
             GroupLostError: what was claimed of the group is others' now.
         """
-        filed = self._file(filings)
+        filed = self._calls.file(filings)
         calls: list[Step] = [*filed.values()]
         if acceptances:
-            calls.insert(0, self._accept(acceptances))
+            calls.insert(0, self._calls.accept(acceptances))
         if not calls:
             return []
         replies = await execute_async(self._client, calls)
@@ -184,7 +181,7 @@ class NodeStore:
             counts = ("", "") if runs is None else (runs.begun, runs.failed)
             told += (filing.stage, *counts)
         seen = Spread(script("mark"), [self._incarnation], states, told, 1, 3)
-        filed = self._file(filings)
+        filed = self._calls.file(filings)
         replies = await execute_async(self._client, [*filed.values(), seen])
         answers = dict(zip(filed, replies, strict=False))
         self._check_lease(answers.get("", 0))
@@ -195,8 +192,8 @@ class NodeStore:
         calls: list[Call] = [
             ("HMGET", self._keys.state(job_id), "runs", "failed") for job_id in job_ids
         ]
-        replies = await execute_async(self._client, calls) if calls else []
-        return [Runs(int(begun or 0), int(failed or 0)) for begun, failed in replies]
+        replies = await execute_async(self._client, calls, keep_refusals=True) if calls else []
+        return [_runs(reply) for reply in replies]
 
     async def refile(self, place: Place, refilings: Sequence[Refiling]) -> None:
         """File commands again that the server has forgotten; those that are there are left alone.
@@ -213,39 +210,6 @@ class NodeStore:
             arguments += (refiling.job_id, header + refiling.payload)
         call = script("refile").call([place.claimed, place.lease], arguments)
         self._check_lease((await execute_async(self._client, [call]))[0], place.group)
-
-    def _accept(self, acceptances: Sequence[Acceptance]) -> Spread:
-        keys: list[str] = []
-        arguments: list[Argument] = []
-        state, result = self._keys.state, self._keys.result
-        for job in acceptances:
-            keys += (state(job.job_id), result(job.job_id))
-            arguments += (job.claim, job.stage, int(job.fresh))
-        return Spread(script("accept"), [self._incarnation, self._node], keys, arguments, 2, 3)
-
-    def _file(self, filings: Sequence[Filing]) -> dict[str, Call]:
-        """Make the calls that file commands, one for each place: group → call."""
-        arguments: dict[str, list[Argument]] = {}
-        for filing in filings:
-            arguments.setdefault(filing.group, []).extend(
-                (filing.field, filing.job_id, f"{filing.stage} {filing.claim}")
-            )
-        return {
-            group: script("stage").call([place.claimed, place.lease], [place.holder, *given])
-            for group, given in arguments.items()
-            for place in [self.place(Source.COMMANDS, group)]
-        }
-
-    def _releases(self, released: Sequence[Held]) -> list[Call]:
-        """Make the calls that forget claimed commands, one for each place."""
-        arguments: dict[str, list[Argument]] = {}
-        for held in released:
-            arguments.setdefault(held.group, []).extend((held.field, held.claim))
-        return [
-            script("release").call([place.claimed, place.lease], [place.holder, "", *given])
-            for group, given in arguments.items()
-            for place in [self.place(Source.COMMANDS, group)]
-        ]
 
     async def settle(
         self,
@@ -277,7 +241,7 @@ class NodeStore:
             StoreUnavailableError: some or all may have been done.
         """
         node_log = self._keys.node_log(self._node)
-        written: list[Step] = [self._emit(emission) for emission in emissions]
+        written: list[Step] = [self._calls.emit(emission) for emission in emissions]
         written += [("PUBLISH", node_log, message) for message in node_messages]
         written += [("PUBLISH", self._keys.events(), event) for event in events]
         ends: list[Step] = []
@@ -285,7 +249,7 @@ class NodeStore:
             ends.append(
                 finish_call(self._keys, self._node, self._incarnation, retention_ms, finishes)
             )
-        releases = self._releases(released)
+        releases = self._calls.releases(released)
         ends += releases
         if emissions and finishes:
             # No last message may be written before those that come before it, even if only
@@ -309,27 +273,15 @@ class NodeStore:
                 REFUSALS.say(reply, "outbox")
         return replies
 
-    def _emit(self, emission: Emission) -> Call:
-        arguments: list[Argument] = [
-            self._keys.stream(emission.job_id),
-            f"{emission.first_kept + 1}-0",
-            LOG_TTL_MS,
-            self._incarnation,
-        ]
-        for seq, payload in emission.messages:
-            arguments += (seq, payload)
-        job = emission.job_id
-        return script("emit").call([self._keys.log(job), self._keys.state(job)], arguments)
-
     async def reject(self, rejections: Sequence[Rejection], kept: int) -> None:
         """Move claimed payloads to the rejected list, which holds `kept` entries at most."""
         own = [rejection for rejection in rejections if not rejection.group]
         others = [rejection for rejection in rejections if rejection.group]
         calls: list[Call] = []
         if own:
-            calls.append(self._reject(own, kept, [self._claimed]))
+            calls.append(self._calls.reject(own, kept, [self._claimed]))
         if others:
-            calls.append(self._reject(others, kept, []))
+            calls.append(self._calls.reject(others, kept, []))
         await execute_async(self._client, calls)
         if others:  # they are in the list, whatever happens now
             released = [
@@ -338,13 +290,7 @@ class NodeStore:
                 for field in (rejection.field, rejection.job_id)
                 if field
             ]
-            await execute_async(self._client, self._releases(released))
-
-    def _reject(self, rejections: Sequence[Rejection], kept: int, claimed: list[str]) -> Call:
-        arguments: list[Argument] = [kept, REJECTED_TTL_MS]
-        for rejection in rejections:
-            arguments += (rejection.field, rejection.job_id, rejection.claim, rejection.entry)
-        return script("reject").call([self._keys.rejected(self._node), *claimed], arguments)
+            await execute_async(self._client, self._calls.releases(released))
 
     async def tell_inbox(self, client: str, entries: Sequence[bytes]) -> None:
         """Tell a client of results that no result key holds."""
@@ -433,6 +379,14 @@ class NodeStore:
         if answer == _NOBODYS:
             self.on_unheld()
             raise StoreUnavailableError("the node's lease has run out")
+
+
+def _runs(reply: Any) -> Runs:
+    """Read how often a job has run; never, if its state is somebody else's."""
+    if not isinstance(reply, list):
+        return Runs()
+    begun, failed = reply
+    return Runs(int(begun or 0), int(failed or 0))
 
 
 def _next_seq(reply: Any) -> int:

@@ -69,7 +69,7 @@ def test_an_agent_that_was_stopped_beyond_its_lease_goes_on_when_nobody_took_its
 def test_an_agent_that_was_stopped_beyond_its_lease_stops_its_jobs_if_the_settings_say_so(
     own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, diary: Diary
 ) -> None:
-    """It hears of the lapse only as it takes the lease again; jobs that come later are not meant."""
+    """It hears of the lapse as it takes the lease again; jobs that come later are not meant."""
     node = run_node("n1", url=own_redis.url, env=STOP)
     job = wire.script(diary.script("sleep 60"))
     eventually(lambda: diary.has(1))

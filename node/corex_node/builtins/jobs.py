@@ -9,12 +9,12 @@ from msgspec import Struct
 from corex_node.manager.context import Context
 from corex_node.manager.jobs import Job
 from corex_node.manager.registry import NoArguments, Registry
+from corex_node.manager.signals import check_signal
 from corex_node.process.usage import Usage
 from corex_node.process.usage_meter import UsageMeter
 from corex_shared.connection import safe_url
-from corex_shared.errors import BadRequestError, NotFoundError
+from corex_shared.errors import NotFoundError
 
-_LAST_SIGNAL = 64
 _HIDDEN = frozenset({"stdin", "env", "block"})
 _SHOWN = 4096
 """Characters of an argument that are shown."""
@@ -109,8 +109,7 @@ def kill(context: Context, arguments: KillArguments) -> bool:
         BadRequestError: there is no such signal.
     """
     number = arguments.signal or 15
-    if not 0 < number <= _LAST_SIGNAL:
-        raise BadRequestError(f"signal: {number}: 1 to {_LAST_SIGNAL} expected")
+    check_signal(number)
     return context.manager.kill(arguments.id, number)
 
 

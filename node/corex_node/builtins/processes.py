@@ -8,10 +8,9 @@ from msgspec import Meta, Struct
 
 from corex_node.manager.context import Context
 from corex_node.manager.registry import Registry
+from corex_node.manager.signals import check_signal
 from corex_node.process.strangers import signal_stranger
-from corex_shared.errors import BadRequestError
 
-_LAST_SIGNAL = 64
 _TERMINATE = 15
 
 
@@ -50,6 +49,5 @@ def kill(context: Context, arguments: KillArguments) -> None:
         NotFoundError: there is no such process.
     """
     number = arguments.signal or _TERMINATE
-    if not 0 < number <= _LAST_SIGNAL:
-        raise BadRequestError(f"signal: {number}: 1 to {_LAST_SIGNAL} expected")
+    check_signal(number)
     signal_stranger(arguments.pid, number, context.manager.spawner_pids())

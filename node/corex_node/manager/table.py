@@ -32,6 +32,7 @@ from corex_node.manager.registry import Entry, Registry
 from corex_node.manager.restarts import policy_of
 from corex_node.manager.results import result_of
 from corex_node.manager.runs import event_of, report_run
+from corex_node.manager.signals import STOP_SIGNALS, check_signal
 from corex_node.manager.starter import Starter
 from corex_node.manager.tenure import Tenure
 from corex_node.manager.threads import DaemonThreads
@@ -48,18 +49,6 @@ _BESIDE = 64
 _OBSERVER_THREADS = 256
 _OBSERVER_PATIENCE = 1.0
 """Seconds in which observers may be told the last events, at the end."""
-_LAST_SIGNAL = 64
-_STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGQUIT})
-
-
-def check_signal(number: int) -> None:
-    """See that a signal exists.
-
-    Raises:
-        BadRequestError: it does not.
-    """
-    if not 0 < number <= _LAST_SIGNAL:
-        raise BadRequestError(f"signal: {number}: 1 to {_LAST_SIGNAL} expected")
 
 
 class JobTable(ABC):
@@ -280,7 +269,7 @@ class JobTable(ABC):
         if job is None:
             return False
         job.signalled |= 1 << number
-        if number not in _STOP_SIGNALS:
+        if number not in STOP_SIGNALS:
             self._attempts.signal(job, number)
         elif job.flags.protected:
             self._attempts.stop(job, number, self.grace_of(job))
