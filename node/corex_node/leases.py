@@ -204,8 +204,9 @@ class Heartbeat:
         on_lost: hears that another agent has the lease.
         on_lapsed: hears that the lease has run out, since it could not be renewed.
         on_regained: hears that the lease was taken again after nobody had held it.
+        on_failed: hears of an error that nobody has foreseen: the lease is not renewed any more.
 
-    The three are called in the heartbeat's thread.
+    The four are called in the heartbeat's thread.
     """
 
     def __init__(
@@ -233,6 +234,7 @@ class Heartbeat:
         self.on_lost: Callable[[], object] = lambda: None
         self.on_lapsed: Callable[[], object] = lambda: None
         self.on_regained: Callable[[], object] = lambda: None
+        self.on_failed: Callable[[Exception], object] = lambda error: None
 
     async def acquire(self) -> int:
         """Take the lease; wait for one that a predecessor, now gone, has not given back.
@@ -266,7 +268,7 @@ class Heartbeat:
 
     def start(self) -> None:
         """Begin to renew the lease."""
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -283,6 +285,13 @@ class Heartbeat:
     def beat_now(self) -> None:
         """Renew at once; may be called from any thread."""
         self._wake.set()
+
+    def _run(self) -> None:
+        try:
+            self._beat()
+        except Exception as error:  # noqa: BLE001 - it is logged, and ends the agent
+            _log.critical("heartbeat.failed", exc_info=True)
+            self.on_failed(error)
 
     def _beat(self) -> None:
         pause = self._every
@@ -307,9 +316,6 @@ class Heartbeat:
                 _log.error("lease.lost", to=answer.holder, host=answer.host)
                 self.on_lost()
                 return
-            if answer.fresh:
-                _log.warning("lease.regained")
-                self.on_regained()
 
     def _look_at_the_clock(self) -> None:
         """Tell once that the lease has run out."""
@@ -325,8 +331,11 @@ class Heartbeat:
         if answer.held:
             self._held_until = asked + self._ttl_ms / 1000
             self._told_lapsed = False
-            self._store.seen(answer.server_ms)
+            if answer.fresh and self._thread is not None:  # at once: the next steps may fail
+                _log.warning("lease.regained")
+                self.on_regained()
             self._renew_others()
+            self._store.seen(answer.server_ms)
         return answer
 
     def _renew_others(self) -> None:
