@@ -246,6 +246,7 @@ class Agent:
         heartbeat.on_lost = partial(loop.call_soon_threadsafe, self._lose_lease)
         heartbeat.on_lapsed = partial(loop.call_soon_threadsafe, self._lapse)
         heartbeat.on_regained = partial(loop.call_soon_threadsafe, self._reconciler.suspect)
+        heartbeat.on_failed = lambda error: loop.call_soon_threadsafe(self._fail, error)
 
     def _group_parts(self) -> GroupParts:
         limits = self._config.limits
@@ -353,8 +354,11 @@ class Agent:
             self._lose_lease()
         except Exception as error:  # noqa: BLE001 - it is logged, and ends the agent
             _log.critical("component.failed", exc_info=True)
-            self._failure = self._failure or error
-            self._stopping.set()
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = self._failure or error
+        self._stopping.set()
 
     async def _recover(self) -> None:
         """Settle what is left of a predecessor."""

@@ -204,8 +204,9 @@ class Heartbeat:
         on_lost: hears that another agent has the lease.
         on_lapsed: hears that the lease has run out, since it could not be renewed.
         on_regained: hears that the lease was taken again after nobody had held it.
+        on_failed: hears of an error that nobody has foreseen: the lease is not renewed any more.
 
-    The three are called in the heartbeat's thread.
+    The four are called in the heartbeat's thread.
     """
 
     def __init__(
@@ -233,6 +234,7 @@ class Heartbeat:
         self.on_lost: Callable[[], object] = lambda: None
         self.on_lapsed: Callable[[], object] = lambda: None
         self.on_regained: Callable[[], object] = lambda: None
+        self.on_failed: Callable[[Exception], object] = lambda error: None
 
     async def acquire(self) -> int:
         """Take the lease; wait for one that a predecessor, now gone, has not given back.
@@ -266,7 +268,7 @@ class Heartbeat:
 
     def start(self) -> None:
         """Begin to renew the lease."""
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -284,6 +286,13 @@ class Heartbeat:
         """Renew at once; may be called from any thread."""
         self._wake.set()
 
+    def _run(self) -> None:
+        try:
+            self._beat()
+        except Exception as error:  # noqa: BLE001 - it is logged, and ends the agent
+            _log.critical("heartbeat.failed", exc_info=True)
+            self.on_failed(error)
+
     def _beat(self) -> None:
         pause = self._every
         while True:
@@ -291,14 +300,13 @@ class Heartbeat:
             self._wake.clear()
             if self._stopped:
                 return
-            held_until = self._held_until
             try:
                 answer = self._renew("")
                 pause = self._every
             except StoreUnavailableError as error:
                 _log.warning("heartbeat.away", reason=str(error))
                 pause = min(_RETRY, self._every)
-                self._look_at_the_clock(held_until)
+                self._look_at_the_clock(self._held_until)
                 continue
             except StoreError as error:
                 _log.error("heartbeat.refused", reason=str(error))
@@ -308,13 +316,16 @@ class Heartbeat:
                 _log.error("lease.lost", to=answer.holder, host=answer.host)
                 self.on_lost()
                 return
-            if answer.fresh:
-                # An agent that was stopped hears of it only now. (A lease that the server has
-                # lost before its time had not lapsed.)
-                self._look_at_the_clock(held_until)
-                _log.warning("lease.regained")
-                self.on_regained()
-            self._told_lapsed = False
+
+    def _regain(self, held_until: float) -> None:
+        """The lease was taken after nobody had held it.
+
+        An agent that was stopped hears only now that it has run out. (A lease that the server has
+        lost before its time had not.)
+        """
+        self._look_at_the_clock(held_until)
+        _log.warning("lease.regained")
+        self.on_regained()
 
     def _look_at_the_clock(self, held_until: float) -> None:
         """Tell once that the lease has run out."""
@@ -328,9 +339,12 @@ class Heartbeat:
         answer = self._store.lease(self._fields(), self._ttl_ms, replaces)
         self._clock.heard(answer.server_ms)
         if answer.held:
-            self._held_until = asked + self._ttl_ms / 1000
-            self._store.seen(answer.server_ms)
+            held_until, self._held_until = self._held_until, asked + self._ttl_ms / 1000
+            if answer.fresh and self._thread is not None:  # at once: the next steps may fail
+                self._regain(held_until)
+            self._told_lapsed = False
             self._renew_others()
+            self._store.seen(answer.server_ms)
         return answer
 
     def _renew_others(self) -> None:

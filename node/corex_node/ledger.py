@@ -76,6 +76,12 @@ class Ledger:
         self._bytes += told.size
         self.prune()
 
+    def forget(self, job_id: str) -> None:
+        """Forget an end that turns out to be others' to write."""
+        told = self._told.pop(job_id, None)
+        if told is not None:
+            self._bytes -= told.size
+
     def prune(self) -> None:
         """Forget what is old, or too much."""
         oldest = self._clock() - WINDOW

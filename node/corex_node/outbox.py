@@ -274,6 +274,8 @@ class Outbox:
                 taken.append(ticket)
                 continue
             if answer not in (WRITTEN, PRESENT):
+                # A command of its ID that comes now is no copy of ours: others have handed it on.
+                self.ledger.forget(end.job_id)
                 _log.error("result.refused", job=end.job_id, answer=answer, state=end.state)
             if answer == STALE and ticket.group:
                 # Whoever took the job over may have died before he gave its command back.

@@ -150,11 +150,27 @@ class Reconciler:
         )
 
     async def _claim_again(self, place: Place, found: dict[bytes, bytes]) -> int:
-        missing = [job for job in self._manager.snapshot() if _is_missing(job, place, found)]
+        filed = [job for job in self._manager.snapshot() if _is_filed(job, place)]
+        lost = [job for job in filed if job.id.encode() not in found]
+        if not place.group:  # those of a group are its reapers'
+            lost += await self._held_elsewhere([job for job in filed if job.id.encode() in found])
         count = 0
-        for at in range(0, len(missing), _BATCH):
-            count += await self._file_again(place, missing[at : at + _BATCH])
+        for at in range(0, len(lost), _BATCH):
+            count += await self._file_again(place, lost[at : at + _BATCH])
         return count
+
+    async def _held_elsewhere(self, jobs: list[Job]) -> list[Job]:
+        """Find jobs that are claimed still, and that somebody else has settled, or had before us.
+
+        A reaper that was about to forget them found the node back, or died; or the server has
+        forgotten that we took them over from a predecessor.
+        """
+        elsewhere: list[Job] = []
+        for at in range(0, len(jobs), _BATCH):
+            some = jobs[at : at + _BATCH]
+            ours = await self._store.are_held([job.id for job in some])
+            elsewhere += [job for job, held in zip(some, ours, strict=True) if not held]
+        return elsewhere
 
     async def _file_again(self, place: Place, jobs: list[Job]) -> int:
         """Claim jobs again, unless they have a result."""
@@ -191,10 +207,9 @@ def _ticket(job: Job) -> Ticket:
     return cast("Ticket", job.origin)
 
 
-def _is_missing(job: Job, place: Place, found: dict[bytes, bytes]) -> bool:
-    """Whether a job was filed at a place under its ID, and is not there."""
+def _is_filed(job: Job, place: Place) -> bool:
+    """Whether a job was filed at a place under its ID, as far as we know."""
     if job.local or not job.admitted:
         return False
     ticket = _ticket(job)
-    is_filed = ticket.group == place.group and ticket.field == job.id and not ticket.disowned
-    return is_filed and job.id.encode() not in found
+    return ticket.group == place.group and ticket.field == job.id and not ticket.disowned

@@ -195,6 +195,12 @@ class NodeStore:
         replies = await execute_async(self._client, calls, keep_refusals=True) if calls else []
         return [_runs(reply) for reply in replies]
 
+    async def are_held(self, job_ids: Sequence[str]) -> list[bool]:
+        """Tell of each job whether this incarnation holds it."""
+        calls: list[Call] = [("HGET", self._keys.state(job_id), "holder") for job_id in job_ids]
+        replies = await execute_async(self._client, calls, keep_refusals=True)
+        return [reply == self._incarnation.encode() for reply in replies]
+
     async def refile(self, place: Place, refilings: Sequence[Refiling]) -> None:
         """File commands again that the server has forgotten; those that are there are left alone.
 

@@ -119,18 +119,20 @@ def test_what_others_have_settled_keeps_their_result(
 
 
 @pytest.mark.parametrize("fields", [{"recurring_period": 1}, {"max_restart": 99}])
+@pytest.mark.parametrize("forgotten", [True, False], ids=["forgotten", "claimed still"])
 def test_no_further_run_begins_of_what_others_have_settled(
     own_redis: EmbeddedRedis,
     run_node: RunNode,
     wire: Wire,
     diary: Diary,
     fields: dict[str, int],
+    forgotten: bool,
 ) -> None:
     """The run under way goes on to its end; it is the last."""
     run_node("n1", url=own_redis.url, env=SHORT)
     job = wire.script(diary.script("sleep 0.5; exit 1"), **fields)
     eventually(lambda: diary.has(1))
-    _settle_as_lost(wire, job)
+    _settle_as_lost(wire, job, forget=forgotten)
     wire.redis.client_kill_filter(_type="normal", skipme=True)
     eventually(_has_ended(wire, job), "the job is no more")
     assert diary.runs() == {job: 1}
@@ -138,7 +140,7 @@ def test_no_further_run_begins_of_what_others_have_settled(
     wire.wait_unclaimed()
 
 
-def _settle_as_lost(wire: Wire, job: str) -> None:
+def _settle_as_lost(wire: Wire, job: str, *, forget: bool = True) -> None:
     """Do as another agent does that finds the job without a holder."""
     wire.redis.hset(wire.keys.state(job), "holder", "another")
     result = json.dumps(
@@ -148,7 +150,8 @@ def _settle_as_lost(wire: Wire, job: str) -> None:
     end = Finish(job, result, "LOST", json.dumps({**last, "epoch": 0}).encode(), 2, streams=True)
     finish = finish_call(wire.keys, "n1", "another", 60_000, [end])
     assert execute(wire.redis, [finish]) == [[1]]
-    wire.redis.hdel(wire.keys.claimed("n1"), job)
+    if forget:
+        wire.redis.hdel(wire.keys.claimed("n1"), job)
 
 
 def _has_ended(wire: Wire, job: str) -> Callable[[], bool]:

@@ -100,19 +100,30 @@ class ClusterClient:
         for _ in range(ROUNDS):
             slots = self._slots()
             try:
-                for group in batch.groups(slots):
-                    self._send(group)
-                    verdict = batch.heard(group, slots)
-                    if verdict.doubtful:
-                        self._chart.doubt()
-                    if verdict.lacks_scripts:
-                        self._load(group.address)
+                self._round(batch, slots)
             except (redis.RedisError, OSError):
                 self._chart.doubt()
                 raise
             if not batch.is_open:
                 break
         return batch.answers()
+
+    def _round(self, batch: Batch, slots: SlotMap) -> None:
+        failure: Exception | None = None
+        for group in batch.groups(slots):
+            # One that fails must not keep the others from what is theirs: leases are renewed so.
+            try:
+                self._send(group)
+            except (redis.RedisError, OSError) as error:
+                failure = failure or error
+                continue
+            verdict = batch.heard(group, slots)
+            if verdict.doubtful:
+                self._chart.doubt()
+            if verdict.lacks_scripts:
+                self._load(group.address)
+        if failure is not None:
+            raise failure
 
     def load_scripts(self) -> None:
         """Make all scripts known to every master."""

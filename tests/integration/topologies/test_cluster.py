@@ -184,3 +184,21 @@ def _meanwhile(work: Any) -> Iterator[None]:
     thread.start()
     yield
     thread.join()
+
+
+def test_a_master_that_hangs_keeps_no_blocking_client_from_the_others(
+    sound: Cluster, keys: Keys
+) -> None:
+    """Leases on other masters are renewed meanwhile."""
+    names = {sound.owner(sound.slot(name)): name for name in map(keys.result, "abcdefghijklmnop")}
+    assert len(names) == MASTERS
+    with closing(Endpoint(sound.url).command(0.5)) as client, sound.client() as plain:
+        execute(client, [("GET", name) for name in names.values()])
+        hanging, *others = names
+        hanging.pause()
+        try:
+            with pytest.raises(StoreUnavailableError):
+                execute(client, [("SET", name, "1", "EX", 60) for name in names.values()])
+            assert all(plain.get(names[server]) for server in others)
+        finally:
+            hanging.resume()

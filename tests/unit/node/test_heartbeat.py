@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import queue
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -168,3 +171,36 @@ async def test_what_else_is_held_is_renewed_with_the_lease_in_one_round_trip() -
     await heartbeat.acquire()
     assert [call[1] for call in store.renewed] == ["a", "b", "c"]
     assert (one.answers, none.answers, two.answers) == (["a", "b"], None, ["c"])
+
+
+class _Partly(Store):
+    """Renews leases; another server, which has the list of all nodes, is away."""
+
+    def seen(self, server_ms: int) -> None:
+        """Raise."""
+        raise StoreUnavailableError("away")
+
+
+async def test_a_regained_lease_is_told_of_and_others_are_renewed_whatever_comes_then() -> None:
+    """One server of a Cluster that is away keeps nobody from renewing what others have."""
+    heard, held = threading.Event(), _Held(("GET", "a"))
+    heartbeat = Heartbeat(
+        _Partly(replace(HELD, fresh=True)), IDENTITY, ServerClock(), ttl=15, every=0.01
+    )
+    heartbeat.on_regained = heard.set
+    heartbeat.renewals = [held]
+    heartbeat.start()
+    assert await asyncio.to_thread(heard.wait, 5)
+    heartbeat.stop()
+    assert held.answers == ["a"]
+
+
+async def test_an_error_that_nobody_has_foreseen_is_told_of() -> None:
+    """Without its heartbeat an agent must not go on."""
+    failed: queue.SimpleQueue[Exception] = queue.SimpleQueue()
+    heartbeat = Heartbeat(Store(ValueError("what?")), IDENTITY, ServerClock(), ttl=15, every=0.01)
+    heartbeat.on_failed = failed.put
+    heartbeat.start()
+    error = await asyncio.to_thread(failed.get, timeout=5)
+    heartbeat.stop()
+    assert str(error) == "what?"

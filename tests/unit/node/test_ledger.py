@@ -68,3 +68,13 @@ def test_number_and_bytes_are_bounded_and_the_oldest_go(monkeypatch: pytest.Monk
     assert _ids(found) == []
     _add(found, "g", 100)
     assert _ids(found) == ["g"]
+
+
+def test_an_end_that_is_others_to_write_is_forgotten() -> None:
+    found = Ledger(Clock())
+    _add(found, "a")
+    _add(found, "b")
+    found.forget("a")
+    found.forget("never told")
+    assert _ids(found) == ["b"]
+    assert found.ticket_of("a") is None
