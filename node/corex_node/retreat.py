@@ -55,7 +55,11 @@ async def give_back_unstarted(
         ]
         for place in places
     }
-    withdrawn = [job for job in manager.unstarted() if _place_of(store, job) in given]
+    # What is still being admitted (the wait for that is bounded) stays claimed: it may be accepted
+    # when it is back on its list, and then nobody could take it from there.
+    withdrawn = [
+        job for job in manager.unstarted() if job.admitted and _place_of(store, job) in given
+    ]
     for job in withdrawn:
         ticket = cast("Ticket", job.origin)
         claim = ticket.claim(manager.node) if ticket.group else ""

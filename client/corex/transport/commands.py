@@ -117,13 +117,17 @@ class Commands:
             self._waiting.append(asked)
         with self._turn:
             while not asked.done:
-                self._send()
+                if self._waiting:
+                    self._send()
+                else:  # it was taken by one who was interrupted before all else
+                    asked.failed(StoreUnavailableError("interrupted"))
         return asked.value()
 
     def _send(self) -> None:
-        with self._lock:
-            batch = _take(self._waiting)
+        batch: list[_Asked] = []
         try:
+            with self._lock:
+                batch = _take(self._waiting)
             _share_out(batch, self._execute([call for asked in batch for call in asked.calls]))
         except StoreError as error:
             for asked in batch:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from corex.transport import commands as transport_commands
 from corex.transport.commands import TOGETHER, AsyncCommands, Commands
 from corex_shared.errors import StoreRefusedError, StoreUnavailableError
 from tests.helpers.eventually import eventually
@@ -125,3 +126,24 @@ def test_an_interrupted_thread_does_not_leave_others_waiting() -> None:
     answers = _in_threads(server, Commands(server), [READ], [READ], [PUSH])
     assert {type(answer) for answer in answers[:2]} == {KeyboardInterrupt, StoreUnavailableError}
     assert answers[2] == [PUSH]
+
+
+def test_ctrl_c_before_anything_was_sent_is_no_crash_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They only learn that there is no answer."""
+    commands = Commands(lambda calls: ["OK"] * len(calls))
+    take = transport_commands._take  # noqa: SLF001 - an interruption comes anywhere
+
+    def take_both(waiting: Any) -> Any:
+        take(waiting)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(transport_commands, "_take", take_both)
+    with ThreadPoolExecutor(2) as pool:
+        with commands._turn:  # noqa: SLF001 - both are to wait
+            both = [pool.submit(commands.run, [READ]) for _ in range(2)]
+            eventually(lambda: commands.waiting == 2)
+        errors = {type(one.exception(10)) for one in both}
+    assert errors == {KeyboardInterrupt, StoreUnavailableError}
