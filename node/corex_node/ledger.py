@@ -6,10 +6,9 @@ and so may one whose replica takes its place. Bounded in time, number and bytes;
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
-
-from msgspec import Struct
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from corex_node.ticket import Ticket
 from corex_shared.finishing import Finish
@@ -19,25 +18,16 @@ WINDOW = 10.0
 _MOST = 20_000
 _MOST_BYTES = 16 * 1024 * 1024
 
+End = tuple[Ticket, Finish]
+"""The end of one job as Redis took it, with where its command was claimed."""
 
-class Told(Struct, frozen=True):
-    """The end of one job as Redis took it, with where its command was claimed.
 
-    Attributes:
-        ticket: of the command.
-        finish: what was written.
-        at: when, in monotonic seconds.
-    """
+class _Written(NamedTuple):
+    """Ends that Redis took at once, and when, in monotonic seconds."""
 
-    ticket: Ticket
-    finish: Finish
     at: float
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it holds."""
-        finish = self.finish
-        return len(finish.result) + len(finish.message) + len(finish.hint)
+    ends: Sequence[End]
+    size: int
 
 
 class Ledger:
@@ -46,48 +36,52 @@ class Ledger:
     def __init__(self, clock: Callable[[], float]) -> None:
         """Begin empty; `clock` tells monotonic seconds."""
         self._clock = clock
-        self._told: OrderedDict[str, Told] = OrderedDict()
+        self._written: deque[_Written] = deque()
+        self._by_job: dict[str, End] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
         """How many ends are remembered."""
-        return len(self._told)
+        return len(self._by_job)
 
     def __contains__(self, job_id: object) -> bool:
         """Whether the end of a job is remembered."""
-        return job_id in self._told
+        return job_id in self._by_job
+
+    def __iter__(self) -> Iterator[End]:
+        """Go through what is remembered, about in its order."""
+        return iter(list(self._by_job.values()))
 
     def ticket_of(self, job_id: str) -> Ticket | None:
         """Find the ticket of a job whose end is remembered."""
-        told = self._told.get(job_id)
-        return told.ticket if told is not None else None
+        end = self._by_job.get(job_id)
+        return end[0] if end is not None else None
 
-    def __iter__(self) -> Iterator[Told]:
-        """Go through what is remembered, oldest first."""
-        return iter(list(self._told.values()))
-
-    def add(self, ticket: Ticket, finish: Finish) -> None:
-        """Remember an end that Redis has taken just now."""
-        told = Told(ticket, finish, self._clock())
-        earlier = self._told.pop(finish.job_id, None)
-        if earlier is not None:
-            self._bytes -= earlier.size
-        self._told[finish.job_id] = told
-        self._bytes += told.size
+    def add(self, ends: Sequence[End]) -> None:
+        """Remember ends that Redis has taken just now."""
+        if not ends:
+            return
+        size = sum(len(finish.result) + len(finish.message) for _, finish in ends)
+        self._written.append(_Written(self._clock(), ends, size))
+        self._bytes += size
+        self._by_job.update((end[1].job_id, end) for end in ends)
         self.prune()
 
     def forget(self, job_id: str) -> None:
         """Forget an end that turns out to be others' to write."""
-        told = self._told.pop(job_id, None)
-        if told is not None:
-            self._bytes -= told.size
+        self._by_job.pop(job_id, None)
 
     def prune(self) -> None:
         """Forget what is old, or too much."""
         oldest = self._clock() - WINDOW
-        while self._told:
-            first = next(iter(self._told.values()))
-            if first.at > oldest and len(self._told) <= _MOST and self._bytes <= _MOST_BYTES:
-                return
-            self._told.popitem(last=False)
-            self._bytes -= first.size
+        while self._written and (
+            self._written[0].at <= oldest or len(self._by_job) > _MOST or self._bytes > _MOST_BYTES
+        ):
+            self._drop(self._written.popleft())
+
+    def _drop(self, written: _Written) -> None:
+        self._bytes -= written.size
+        for end in written.ends:
+            job_id = end[1].job_id
+            if self._by_job.get(job_id) is end:  # else it was written anew since
+                del self._by_job[job_id]

@@ -24,7 +24,7 @@ from msgspec import Struct
 from corex_node.backlog import Backlog, JobBacklog
 from corex_node.faults import ENDED, FAULTS, FINISHED, RELEASED
 from corex_node.finishes import finish_of
-from corex_node.ledger import WINDOW, Ledger, Told
+from corex_node.ledger import WINDOW, End, Ledger
 from corex_node.manager.jobs import Job
 from corex_node.patience import until_available
 from corex_node.records import Emission, Held
@@ -96,7 +96,7 @@ class Outbox:
         self._ended: list[_Ended] = []
         self._release: list[Held] = []
         self._events: deque[bytes] = deque(maxlen=_EVENTS_WAITING)
-        self._again: list[Told] = []
+        self._again: list[End] = []
         self._undelivered: dict[str, Ticket] = {}
         # Of claimed hashes, each with its group, until they are known to be gone.
         self._fields: set[tuple[str, str]] = set()
@@ -166,8 +166,8 @@ class Outbox:
     def tell_again(self) -> int:
         """Write all ends anew that Redis took lately, in case it has forgotten; tell how many."""
         self.ledger.prune()
-        waiting = {told.finish.job_id for told in self._again}
-        more = [told for told in self.ledger if told.finish.job_id not in waiting]
+        waiting = {finish.job_id for _, finish in self._again}
+        more = [end for end in self.ledger if end[1].job_id not in waiting]
         self._again += more
         if more:
             self._stir()
@@ -267,27 +267,34 @@ class Outbox:
             FAULTS.reach(FINISHED)
         if batch.released:
             FAULTS.reach(RELEASED)
-        taken = []
+        taken: list[Ticket] = []
+        written: list[End] = []
         for ticket, end, answer in zip(batch.tickets, batch.finishes, answers, strict=True):
             self._undelivered.pop(end.job_id, None)
-            if answer == TAKEN:
+            if answer in (WRITTEN, PRESENT):
+                written.append((ticket, end))
+            elif answer == TAKEN:
                 taken.append(ticket)
                 continue
-            if answer not in (WRITTEN, PRESENT):
-                # A command of its ID that comes now is no copy of ours: others have handed it on.
-                self.ledger.forget(end.job_id)
-                _log.error("result.refused", job=end.job_id, answer=answer, state=end.state)
-            if answer == STALE and ticket.group:
-                # Whoever took the job over may have died before he gave its command back.
-                self._fields.discard((ticket.group, ticket.field))
+            elif self._is_others(ticket, end, answer):
                 continue
-            if answer in (WRITTEN, PRESENT):
-                self.ledger.add(ticket, end)
             claim = ticket.claim(self._node) if ticket.group else ""
             self._release.append(Held(ticket.group, ticket.field, claim))
+        self.ledger.add(written)
         self._prune_later()
         self._fields.difference_update((held.group, held.field) for held in batch.released)
         return taken
+
+    def _is_others(self, ticket: Ticket, end: Finish, answer: int) -> bool:
+        """Take note of a result that was refused; tell whether its claim is others' to end."""
+        # A command of its ID that comes now is no copy of ours: others have handed it on.
+        self.ledger.forget(end.job_id)
+        _log.error("result.refused", job=end.job_id, answer=answer, state=end.state)
+        if answer == STALE and ticket.group:
+            # Whoever took the job over may have died before he gave its command back.
+            self._fields.discard((ticket.group, ticket.field))
+            return True
+        return False
 
     def _prune_later(self) -> None:
         """See that a ledger to which nothing is added does not keep what is old."""
@@ -311,9 +318,9 @@ class Outbox:
             batch.tickets.append(end.ticket)
         room = _MOST_RESULTS - len(batch.finishes)
         again, self._again = self._again[:room], self._again[room:]
-        for told in again:
-            batch.finishes.append(told.finish)
-            batch.tickets.append(told.ticket)
+        for ticket, finish in again:
+            batch.finishes.append(finish)
+            batch.tickets.append(ticket)
         batch.events = list(self._events)
         self._events.clear()
         batch.released, self._release = self._release, []
