@@ -243,6 +243,7 @@ class Agent:
         loop, heartbeat = asyncio.get_running_loop(), self._heartbeat
 
         self._store.on_unheld = heartbeat.beat_now
+        self._manager.start_only_while(heartbeat.holds)
         heartbeat.on_lost = partial(loop.call_soon_threadsafe, self._lose_lease)
         heartbeat.on_lapsed = partial(loop.call_soon_threadsafe, self._lapse)
         heartbeat.on_regained = partial(loop.call_soon_threadsafe, self._reconciler.suspect)

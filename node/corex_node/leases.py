@@ -236,6 +236,10 @@ class Heartbeat:
         self.on_regained: Callable[[], object] = lambda: None
         self.on_failed: Callable[[Exception], object] = lambda error: None
 
+    def holds(self) -> bool:
+        """Whether the lease is held for certain: by our clock it has not run out."""
+        return time.monotonic() < self._held_until
+
     async def acquire(self) -> int:
         """Take the lease; wait for one that a predecessor, now gone, has not given back.
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from corex_node.manager.table import JobTable
 
 _STARTS_AT_ONCE = 16
+_LOOK_AGAIN = 0.05
+"""Seconds until it is asked again whether jobs may start."""
 _EXPIRED = "expires_at was over before it could start"
 
 Concluded = Callable[[Job, Outcome, float], object]
@@ -36,6 +38,10 @@ class Attempts:
     """Begins attempts, times them, and tells what each comes to.
 
     `concluded` is called with the job, the outcome and how many seconds the attempt lasted.
+
+    Attributes:
+        may_start: whether the node is certain to be ours. While it is not, jobs of callers are held
+            up: an agent that was stopped must start nothing that its successor has settled.
     """
 
     def __init__(
@@ -55,12 +61,13 @@ class Attempts:
         self._log = structlog.get_logger().bind()
         self._starting: deque[Job] = deque()
         self._around = around(self)
+        self.may_start: Callable[[], bool] = lambda: True
 
     # -- start --------------------------------------------------------------------------------
 
     def start_soon(self, job: Job) -> None:
         """Start it now if it costs nothing, else in a turn of its own: starting blocks."""
-        if job.entry.kind is Kind.INLINE:
+        if job.entry.kind is Kind.INLINE and (job.local or self.may_start()):
             self._start(job)
             return
         self._starting.append(job)
@@ -68,11 +75,19 @@ class Attempts:
             self._loop.call_soon(self._start_some)
 
     def _start_some(self) -> None:
+        held_up: list[Job] = []
         for _ in range(min(_STARTS_AT_ONCE, len(self._starting))):
             job = self._starting.popleft()
-            if self._manager.jobs.get(job.id) is job:  # not killed meanwhile
+            if self._manager.jobs.get(job.id) is not job:
+                continue  # killed meanwhile
+            if job.local or self.may_start():
                 self._start(job)
-        if self._starting:
+            else:
+                held_up.append(job)
+        self._starting.extendleft(reversed(held_up))
+        if held_up:
+            self._loop.call_later(_LOOK_AGAIN, self._start_some)
+        elif self._starting:
             self._loop.call_soon(self._start_some)
 
     def _start(self, job: Job) -> None:

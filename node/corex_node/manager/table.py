@@ -14,7 +14,7 @@ import asyncio
 import random
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import structlog
@@ -127,6 +127,10 @@ class JobTable(ABC):
     @abstractmethod
     def make_context(self, job: Job) -> Context:
         """Make the context of an attempt of a built-in."""
+
+    def start_only_while(self, condition: Callable[[], bool]) -> None:
+        """Have jobs of callers held up, as they are to start, while a condition is not true."""
+        self._attempts.may_start = condition
 
     # -- room ---------------------------------------------------------------------------------
 
