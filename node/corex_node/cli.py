@@ -123,6 +123,14 @@ def _labels(pairs: list[str]) -> dict[str, str]:
 
 
 def _from_parents(context: typer.Context, name: str) -> str | None:
-    """Find a global option that was given to `corex` itself."""
-    value = context.find_root().params.get(name)
+    """Find a global option that was given to `corex` itself.
+
+    One that comes from its environment variable, which is for clients too (COREX_URL), gives way to
+    the variable that is the node's own.
+    """
+    root = context.find_root()
+    value, source = root.params.get(name), root.get_parameter_source(name)
+    from_environment = source is not None and source.name == "ENVIRONMENT"
+    if from_environment and f"{settings.PREFIX}{name.upper()}" in os.environ:
+        return None
     return value if isinstance(value, str) else None
