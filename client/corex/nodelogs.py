@@ -5,17 +5,21 @@ and since each channel has only the messages of certain levels, a jump in a job'
 more than how many messages may be among the missing. So after every loss a `Gap` says that there
 was one, and another one, for each job that is heard of before and after it, how many messages of
 that job were not heard at most.
+
+Redis lets a user with channels of its own subscribe to exactly those patterns that its rights name,
+and to no narrower one. Such a user hears all nodes, and passes over those that are not meant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from fnmatch import fnmatchcase
 
 from corex.core import Core, Patience
 from corex.effects import Emit, Listen, Plan, Subscribe
 from corex.streams import Gap
 from corex_shared.codec import decode_message
-from corex_shared.errors import DecodeError, StoreUnavailableError
+from corex_shared.errors import DecodeError, StoreForbiddenError, StoreUnavailableError
 from corex_shared.models import Message
 from corex_shared.states import Flag, Level
 
@@ -41,8 +45,9 @@ def follow_nodes(
         StoreRefusedError: this user may not subscribe.
     """
     patience = Patience(core, "log of nodes", timeout)
-    following = _Following(set(levels))
+    following = _Following(set(levels), globs)
     channels = [core.keys.node_log(_as_redis(glob)) for glob in globs]
+    everything = [core.keys.node_log("*")]
     subscribed = False
     while True:
         try:
@@ -55,6 +60,10 @@ def follow_nodes(
                 raise patience.timeout()
             for payload in (yield Listen(min(LISTEN, patience.left))):
                 yield from following.take(payload)
+        except StoreForbiddenError:
+            if channels == everything:
+                raise
+            channels = everything
         except StoreUnavailableError as error:
             subscribed = False
             yield patience.failed(error)
@@ -68,8 +77,9 @@ def _as_redis(glob: str) -> str:
 class _Following:
     """What was heard so far."""
 
-    def __init__(self, levels: set[int]) -> None:
+    def __init__(self, levels: set[int], globs: Sequence[str]) -> None:
         self._levels = levels
+        self._globs = globs
         self._last: dict[str, int] = {}  # those heard of last at the end
         self._doubtful: set[str] = set()  # heard of before the connection was lost, not since
         self._connections = 0
@@ -88,6 +98,8 @@ class _Following:
             message = decode_message(payload)
         except DecodeError:
             return  # whoever may publish can publish junk
+        if not any(fnmatchcase(message.node, glob) for glob in self._globs):
+            return
         job = message.job
         if job in self._doubtful:
             self._doubtful.discard(job)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -70,6 +72,27 @@ def test_a_client_has_all_that_it_needs(
         timeout=30,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("glob", ["n1", "n*", "*"])
+def test_a_client_follows_what_nodes_log(node: NodeProcess, client_url: str, glob: str) -> None:
+    """Of the nodes that it names, though its rights name the channels of all."""
+    with corex.Client(client_url, namespace=node.namespace) as client:
+        remote = client.node("n1")
+        heard: list[str] = []
+
+        def follow() -> None:
+            with contextlib.suppress(WaitTimeout):
+                for message in client.follow_nodes(glob, levels={2}, timeout=10):
+                    heard.append(message.text)
+                    return
+
+        follower = threading.Thread(target=follow)
+        follower.start()
+        while follower.is_alive():
+            remote.bash("echo oops >&2").wait(timeout=10)
+        follower.join()
+        assert heard == ["oops\n"]
 
 
 def test_a_client_cannot_withdraw_unless_it_may(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from corex.core import Core
 from corex.effects import Listen, Sleep, Subscribe
 from corex.nodelogs import follow_nodes
 from corex.streams import Gap
-from corex_shared.errors import StoreUnavailableError, WaitTimeout
+from corex_shared.errors import StoreForbiddenError, StoreUnavailableError, WaitTimeout
 from tests.unit.client.playing import Clock, make_core, message_of, packed, play
 
 GONE = StoreUnavailableError("gone")
@@ -18,6 +19,25 @@ def test_patterns_are_those_of_redis() -> None:
     """A shell negates a set by another sign than Redis."""
     played = play(follow_nodes(make_core(), ["web-*", "[!a]?"], 60))
     assert played.effects == [Subscribe(["corex:log:web-*", "corex:log:[^a]?"], patterns=True)]
+
+
+def test_a_user_who_may_only_hear_all_nodes_is_given_those_that_are_meant() -> None:
+    """Redis refuses every pattern that its rights do not name word for word."""
+    plan = follow_nodes(make_core(), ["web-*", "[!a]1"], 60)
+    heard = [replace(message_of("a", 0), node=node) for node in ("web-1", "db-1", "a1", "b1")]
+    played = play(plan, StoreForbiddenError("no"), None, [*map(packed, heard)])
+    assert played.effects[:2] == [
+        Subscribe(["corex:log:web-*", "corex:log:[^a]1"], patterns=True),
+        Subscribe(["corex:log:*"], patterns=True),
+    ]
+    assert [message.node for message in played.emitted] == ["web-1", "b1"]
+
+
+def test_a_user_who_may_hear_no_node_is_told_so() -> None:
+    """After every node was asked for."""
+    no = StoreForbiddenError("no")
+    with pytest.raises(StoreForbiddenError):
+        play(follow_nodes(make_core(), ["web-*"], 60), no, no)
 
 
 def test_levels_are_chosen_and_junk_passed_over() -> None:
