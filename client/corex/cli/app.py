@@ -56,8 +56,8 @@ def corex(
 ) -> None:
     """Run commands on many machines through Redis.
 
-    A TARGET is a node ID, a glob (`'web-*'`), a label (`zone=eu`), or several of these with
-    commas between them.
+    A TARGET is a node ID, a glob (`'web-*'`), a label (`zone=eu`), `@group` (any one
+    node of it), or several of these with commas between them.
 
     Exit codes: 0 all succeeded; the remote exit code when there is one target; 1 one of several
     failed; 2 usage; 3 no such node, nothing answered, or Redis cannot be reached; 124 the time
