@@ -10,9 +10,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+import redis
 
+from corex_shared.keys import Keys
 from tests.helpers.eventually import eventually
 from tests.helpers.marked import marked_with
+from tests.helpers.nodes import RunNode
 from tests.helpers.processes import is_gone
 from tests.helpers.wire import Wire
 
@@ -224,9 +227,12 @@ def test_a_grandchild_that_holds_the_output(wire: Wire) -> None:
 
 
 @pytest.mark.slow
-def test_thousands_in_turn_leave_nothing(own_wire: Wire) -> None:
+def test_thousands_in_turn_leave_nothing(run_node: RunNode, raw: redis.Redis, keys: Keys) -> None:
     """After 2,000 programs the agent and its spawners have the descriptors that they had."""
-    agent = psutil.Process(int(own_wire.presence()["pid"]))
+    # A reaper opens its connection at its first look, which would be in the middle of this.
+    node = run_node("n1", env={"COREX_NODE_LIMITS_REAP": "0"})
+    own_wire = Wire(raw, keys, "n1")
+    agent = psutil.Process(node.process.pid)
 
     def look() -> tuple[int, int, int]:
         family = [agent, *agent.children()]
