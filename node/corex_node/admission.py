@@ -24,7 +24,7 @@ from corex_node.manager.results import result_unstarted
 from corex_node.outbox import Outbox
 from corex_node.patience import until_available
 from corex_node.records import Acceptance, Filing, Held, Rejection
-from corex_node.rules import refusal_of
+from corex_node.rules import is_lost, levels_of, refusal_of
 from corex_node.store import NodeStore
 from corex_node.ticket import Source, Ticket
 from corex_shared import codec
@@ -139,10 +139,11 @@ class Admission:
             for item in items
             if item.job is not None and item.job.policy is not None and _may_have_run(item.inbound)
         ]
+        if not jobs:
+            return
         ids = [job.id for job, _ in jobs]
-        for (job, inbound), runs in zip(
-            jobs, await until_available(lambda: self._store.runs(ids)), strict=True
-        ):
+        seen = await until_available(lambda: self._store.runs(ids))
+        for (job, inbound), runs in zip(jobs, seen, strict=True):
             job.count_on(runs.begun + (inbound.was is Stage.RUNNING), runs.failed)
 
     # -- before Redis knows -------------------------------------------------------------------
@@ -183,14 +184,14 @@ class Admission:
         """Levels of a command's messages that go to the node's log channel."""
         if entry is not None and entry.private:
             return frozenset()
-        return frozenset(command.log_levels) if command.log_levels else self._node_levels
+        return levels_of(command, self._node_levels)
 
     def _is_in_use(self, job_id: str) -> bool:
         return job_id in self._manager.jobs or self._outbox.is_undelivered(job_id)
 
     def _refuse(self, command: Command, entry: Entry | None, was: Stage | None) -> Outcome | None:
         """Tell why a command is not to be run; None when it is."""
-        if was is Stage.RUNNING and command.on_lost != "retry":
+        if is_lost(command, was):
             return of_state(JobState.LOST, "the agent died while it ran")
         refusal = refusal_of(command, entry is not None, self._clock.now_ms())
         return refusal.outcome if refusal is not None else None

@@ -14,6 +14,7 @@ import structlog
 from corex_node.admission import Admission
 from corex_node.bounds import (
     manager_limits,
+    manner_of_reaping,
     outbox_limits,
     raise_descriptor_limit,
     reaper_limits,
@@ -25,7 +26,6 @@ from corex_node.config import Config
 from corex_node.feeds import Feeds
 from corex_node.fleet_queues import NodeFleetQueues
 from corex_node.group import GroupParts
-from corex_node.group_reaper import ReapManner
 from corex_node.groups import Groups
 from corex_node.intake import Intake, IntakeParts
 from corex_node.intakes import IntakeMaker
@@ -107,7 +107,7 @@ class Agent:
         node_levels = frozenset(config.logging.levels)
         self._feeds = Feeds(stores.feeds, self._node, node_levels)
         self._reaper = Reaper(
-            stores.reaper, self._store, self._node, node_levels, reaper_limits(config)
+            stores.reaper, self._store, manner_of_reaping(config), reaper_limits(config)
         )
         self._statistics = Statistics(self._clock, most=limits.series)
         self._files = DescriptorTable(limits.open_files)
@@ -258,12 +258,8 @@ class Agent:
             manager=self._manager,
             scope=self._scope(),
             payload_limit=limits.payload,
-            manner=ReapManner(
-                node=self._node,
-                levels=frozenset(self._config.logging.levels),
-                retention_ms=outbox_limits(self._config).retention_ms,
-                lease=limits.lease,
-            ),
+            manner=manner_of_reaping(self._config),
+            lease=limits.lease,
             heartbeat=limits.heartbeat,
         )
 

@@ -10,6 +10,7 @@ from corex_node.config import Config
 from corex_node.manager.limits import Limits
 from corex_node.manager.restarts import Backoff
 from corex_node.outbox import OutboxLimits
+from corex_node.reaped import Manner
 from corex_node.reaper import ReaperLimits
 
 _DESCRIPTORS_PER_JOB = 4
@@ -30,7 +31,13 @@ def reaper_limits(config: Config) -> ReaperLimits:
     """Take what the reaper goes by from the settings."""
     limits = config.limits
     patience = limits.lease if limits.reap is None else limits.reap
-    return ReaperLimits(limits.lease, patience, int(limits.retention * 1000))
+    return ReaperLimits(limits.lease, patience)
+
+
+def manner_of_reaping(config: Config) -> Manner:
+    """Take from the settings how jobs of others are settled."""
+    levels = frozenset(config.logging.levels)
+    return Manner(config.main.id, levels, outbox_limits(config).retention_ms)
 
 
 def manager_limits(config: Config) -> Limits:

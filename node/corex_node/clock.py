@@ -21,7 +21,7 @@ class ServerClock:
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch."""
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000 + self._ahead_ms
+        return _since_boot_ms() + self._ahead_ms
 
 
 def _since_boot_ms() -> int:

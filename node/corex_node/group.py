@@ -20,13 +20,14 @@ from typing import Any, cast
 import structlog
 
 from corex_node.admission import Admission
-from corex_node.group_reaper import GroupReaper, ReapManner
+from corex_node.group_reaper import GroupReaper
 from corex_node.group_store import GroupStore
 from corex_node.intake import Intake
 from corex_node.manager.jobs import Job
 from corex_node.manager.manager import ProcessManager
 from corex_node.patience import until_available
 from corex_node.places import Place
+from corex_node.reaped import Manner
 from corex_node.recovery import recover
 from corex_node.steadiness import Steadiness
 from corex_node.store import NodeStore
@@ -55,6 +56,7 @@ class GroupParts:
         scope: of the node's jobs on this machine.
         payload_limit: largest command, in bytes.
         manner: how what others have left is settled.
+        lease: of a member, in seconds.
         heartbeat: seconds between two renewals.
     """
 
@@ -64,13 +66,14 @@ class GroupParts:
     manager: ProcessManager
     scope: str
     payload_limit: int
-    manner: ReapManner
+    manner: Manner
+    lease: float
     heartbeat: float
 
     @property
     def lease_ms(self) -> int:
         """A member's lease as the server counts it."""
-        return int(self.manner.lease * 1000)
+        return int(self.lease * 1000)
 
 
 class Group:
@@ -89,7 +92,9 @@ class Group:
         self.held = False
         self._parts = parts
         known = partial(parts.admission.known_fields, name)
-        self._reaper = GroupReaper(self.place, parts.groups, parts.store, parts.manner, known)
+        self._reaper = GroupReaper(
+            self.place, parts.groups, parts.store, parts.manner, parts.lease, known
+        )
         self._lost = asyncio.Event()
         self._intake: Intake | None = None
         self._recovering: asyncio.Task[int] | None = None
@@ -131,7 +136,7 @@ class Group:
 
     def _begin(self) -> Steadiness:
         parts = self._parts
-        return Steadiness(parts.manner.lease, parts.heartbeat, time.monotonic())
+        return Steadiness(parts.lease, parts.heartbeat, time.monotonic())
 
     def lose(self, joined: int) -> None:
         """Take note that the lease was lost, unless it has been taken anew since."""

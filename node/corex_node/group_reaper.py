@@ -15,30 +15,27 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
-import msgspec
 import structlog
 
-from corex_node import inbound
 from corex_node.faults import FAULTS, TAKEN_OVER
 from corex_node.finishes import finish_of
 from corex_node.group_store import GroupStore, Left, Taking
 from corex_node.inbound import Inbound
-from corex_node.manager.outcome import Outcome, of_state
-from corex_node.manager.results import result_unstarted
 from corex_node.places import Place
+from corex_node.reaped import Manner
 from corex_node.records import Held
-from corex_node.recovery import parse_entry
+from corex_node.recovery import inbound_of, number_on, parse_entry
+from corex_node.rules import is_lost
 from corex_node.store import NodeStore
+from corex_node.verdicts import lost
 from corex_shared.errors import StoreError
 from corex_shared.finishing import PRESENT, WRITTEN
 from corex_shared.models import Command, JobResult
-from corex_shared.states import JobState, Stage
 
 _AT_ONCE = 100
 """Commands that are settled in one go."""
@@ -47,23 +44,6 @@ _TAKEN, _HAS_RESULT, _NOT_THE_IDS, _HANDED_ON = 1, 2, 0, 3
 _log = structlog.get_logger()
 
 Conclusion = Callable[[Place, str, Sequence[Held]], Awaitable[bool]]
-
-
-@dataclass(frozen=True, slots=True)
-class ReapManner:
-    """How commands of others are settled.
-
-    Attributes:
-        node: of the agent that does so.
-        levels: of messages that go to a node's log channel unless a command says otherwise.
-        retention_ms: how long results live.
-        lease: of the members, in seconds.
-    """
-
-    node: str
-    levels: frozenset[int]
-    retention_ms: int
-    lease: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +57,7 @@ class _Orphan:
     def ended(self) -> Command | None:
         """The command, if it ran and may not run again."""
         command = self.item.command
-        if command is None or self.item.was is not Stage.RUNNING or command.on_lost == "retry":
-            return None
-        return command
+        return command if command is not None and is_lost(command, self.item.was) else None
 
     def held(self, group: str) -> Held:
         """Where it is."""
@@ -94,7 +72,8 @@ class GroupReaper:
         place: Place,
         store: GroupStore,
         jobs: NodeStore,
-        manner: ReapManner,
+        manner: Manner,
+        lease: float,
         known: Callable[[], Collection[str]],
     ) -> None:
         """Connect the parts.
@@ -104,12 +83,14 @@ class GroupReaper:
             store: its keys, and those of its jobs.
             jobs: for the logs of its jobs.
             manner: how to settle.
+            lease: of the members, in seconds.
             known: tells the fields of the group's hash that this agent knows of.
         """
         self._place = place
         self._store = store
         self._jobs = jobs
         self._manner = manner
+        self._lease = lease
         self._known = known
         self._suspects: set[Left] = set()
 
@@ -121,7 +102,7 @@ class GroupReaper:
                 others were not, it is they who are gone then, and not Redis that was.
         """
         while True:
-            await asyncio.sleep(self._manner.lease / 2 * random.uniform(0.75, 1.25))
+            await asyncio.sleep(self._lease / 2 * random.uniform(0.75, 1.25))
             if not is_steady():
                 self._suspects.clear()
                 continue
@@ -139,7 +120,7 @@ class GroupReaper:
             StoreError: Redis cannot be reached; call again.
         """
         own = [left for left in await self._store.look(self._place) if self._is_stray(left)]
-        await self._settle(self._manner.node, own)
+        await self._settle(self._manner.by, own)
         return len(own)
 
     async def _look(self) -> None:
@@ -151,15 +132,15 @@ class GroupReaper:
         by_node: dict[str, list[Left]] = defaultdict(list)
         for left in await self._store.look(self._place):
             by_node[left.node].append(left)
-        own = {left for left in by_node.pop(self._manner.node, ()) if self._is_stray(left)}
+        own = {left for left in by_node.pop(self._manner.by, ()) if self._is_stray(left)}
         # What is being admitted just now is known a moment later.
         strays, self._suspects = own & self._suspects, own
-        await self._settle(self._manner.node, [left for left in strays if self._is_stray(left)])
+        await self._settle(self._manner.by, [left for left in strays if self._is_stray(left)])
         for node, lefts in by_node.items():
             await self._settle(node, lefts)
 
     def _is_stray(self, left: Left) -> bool:
-        return left.node == self._manner.node and left.field not in self._known()
+        return left.node == self._manner.by and left.field not in self._known()
 
     # -- one node -----------------------------------------------------------------------------
 
@@ -182,12 +163,7 @@ class GroupReaper:
             entry = parse_entry(left.field.encode(), value) if value is not None else None
             if entry is None or (entry.node, entry.number) != (left.node, left.number):
                 continue
-            # Of whatever size: that is for those to judge who claim it next.
-            size, group = sys.maxsize, self._place.group
-            item = inbound.read(
-                entry.payload, entry.source, entry.number, size, left.field, entry.was, group
-            )
-            orphans.append(_Orphan(left, item))
+            orphans.append(_Orphan(left, inbound_of(entry, group=self._place.group)))
         return orphans
 
     async def _settle_some(self, node: str, orphans: Sequence[_Orphan]) -> bool:
@@ -209,7 +185,7 @@ class GroupReaper:
             elif answer in (_TAKEN, _NOT_THE_IDS, _HANDED_ON):
                 back.append(orphan)
         done += await self._write_lost(node, lost)
-        gone = "" if node == self._manner.node else node
+        gone = "" if node == self._manner.by else node
         return await self._conclude(self._store.give_back, gone, back) and await self._conclude(
             self._store.release, gone, done
         )
@@ -221,7 +197,7 @@ class GroupReaper:
         """
         named = [orphan for orphan in orphans if orphan.item.job_id is not None]
         holders = await self._store.holders([orphan.item.job_id or "" for orphan in named])
-        if node != self._manner.node and node in await self._store.nodes(self._place):
+        if node != self._manner.by and node in await self._store.nodes(self._place):
             return None
         takings = [
             Taking(orphan.item.job_id or "", orphan.left.claim, holder, orphan.ended is None)
@@ -241,46 +217,23 @@ class GroupReaper:
         """Write the results of commands that ran; return those that have one now."""
         if not orphans:
             return []
-        await self._number_on([orphan.item for orphan in orphans if orphan.item.ticket.streams])
-        why = f"its node went away while it ran (settled by node {self._manner.node})"
-        outcome = of_state(JobState.LOST, why)
-        results = [self._result(node, orphan, outcome) for orphan in orphans]
+        await number_on(self._jobs, [orphan.item for orphan in orphans])
+        results = [self._result(node, orphan) for orphan in orphans]
         finishes = [
             finish_of(orphan.item.ticket, result, time.time_ns())
             for orphan, result in zip(orphans, results, strict=True)
         ]
         answers = await self._store.finish(node, finishes, self._manner.retention_ms)
         written = zip(results, answers, strict=True)
-        await self._store.tell([self._event(end) for end, answer in written if answer == WRITTEN])
+        events = [self._manner.event(end) for end, answer in written if answer == WRITTEN]
+        await self._store.tell(events)
         return [
             orphan
             for orphan, answer in zip(orphans, answers, strict=True)
             if answer in (WRITTEN, PRESENT)
         ]
 
-    async def _number_on(self, streaming: Sequence[Inbound]) -> None:
-        """Have the last messages of jobs numbered after those that they have had."""
-        if streaming:
-            seqs = await self._jobs.last_entries([item.job_id or "" for item in streaming])
-            for item, seq in zip(streaming, seqs, strict=True):
-                item.ticket.seq = seq
-
-    def _result(self, node: str, orphan: _Orphan, outcome: Outcome) -> JobResult:
-        command, ticket = orphan.ended, orphan.item.ticket
+    def _result(self, node: str, orphan: _Orphan) -> JobResult:
+        command = orphan.ended
         assert command is not None, "only what ran has an end here"
-        levels = self._manner.levels
-        ticket.levels = frozenset(command.log_levels) if command.log_levels else levels
-        return result_unstarted(command, node, outcome)
-
-    def _event(self, result: JobResult) -> bytes:
-        return msgspec.json.encode(
-            {
-                "event": "reaped",
-                "time": time.time_ns() // 1_000_000,
-                "node": result.node,
-                "job": result.id,
-                "command": result.command,
-                "state": result.state,
-                "by": self._manner.node,
-            }
-        )
+        return self._manner.result(node, orphan.item, command, lost(self._manner.by))

@@ -19,8 +19,9 @@ import structlog
 
 from corex_node.absentees import Absentee, Absentees, Remains
 from corex_node.patience import until_available
+from corex_node.reaped import Manner
 from corex_node.reaper_store import Begun, Present, ReaperStore, Taken
-from corex_node.settlement import AwayNoMore, Manner, Settlement
+from corex_node.settlement import AwayNoMore, Settlement
 from corex_node.store import NodeStore
 from corex_shared.errors import (
     StoreError,
@@ -46,12 +47,10 @@ class ReaperLimits:
     Attributes:
         lease: seconds for which its own node's lease lasts, and others' do too.
         patience: seconds for which a node must stay silent after that; 0 to settle nothing.
-        retention_ms: how long results live.
     """
 
     lease: float
     patience: float
-    retention_ms: int
 
 
 class Reaper:
@@ -61,8 +60,7 @@ class Reaper:
         self,
         store: ReaperStore,
         jobs: NodeStore,
-        node: str,
-        levels: frozenset[int],
+        manner: Manner,
         limits: ReaperLimits,
     ) -> None:
         """Connect the parts.
@@ -70,18 +68,17 @@ class Reaper:
         Args:
             store: keys of other nodes.
             jobs: for the logs of their jobs.
-            node: of the reaper's agent.
-            levels: of messages that go to a node's log channel.
+            manner: how jobs of others are settled.
             limits: what it goes by.
         """
         self._store = store
         self._jobs = jobs
-        self._node = node
+        self._manner = manner
         self._limits = limits
         self._patience = limits.patience * 1000
         self._absentees = Absentees(self._patience)
         # For as long as this a reaper that died keeps others away from a node.
-        self._manner = Manner(node, levels, limits.retention_ms, self._patience + 1000)
+        self._stands = self._patience + 1000
         self._warned = False
 
     async def run(self) -> None:
@@ -116,7 +113,7 @@ class Reaper:
         """
         try:
             silent = await self._store.silent(self._absentees.since, self._limits.lease * 1000)
-            silent.nodes.pop(self._node, None)
+            silent.nodes.pop(self._manner.by, None)
             self._absentees.heard(silent.now, silent.till, silent.nodes)
             await self._visit_due(silent.now)
         except StoreRefusedError as error:
@@ -153,12 +150,12 @@ class Reaper:
             StoreForbiddenError: this agent may not.
         """
         try:
-            begun = await self._store.begin(absentee.node, absentee.seen, self._manner.stands)
+            begun = await self._store.begin(absentee.node, absentee.seen, self._stands)
             if isinstance(begun, Begun):
                 return await self._settle(absentee, begun)
             self._leave(absentee, begun)
         except AwayNoMore:
-            self._absentees.put_off(absentee, now + self._manner.stands, urgent=True)
+            self._absentees.put_off(absentee, now + self._stands, urgent=True)
         except (StoreForbiddenError, StoreUnavailableError):
             raise
         except Exception as error:  # noqa: BLE001 - other nodes are seen to
@@ -177,7 +174,7 @@ class Reaper:
             due = why.now + max(why.lease, 0) + self._patience
             self._absentees.put_off(absentee, due, urgent=True)
         else:
-            at_work = why.stands <= self._manner.stands
+            at_work = why.stands <= self._stands
             due = why.now + why.stands + self._patience * random.random() / 4
             self._absentees.put_off(absentee, due, urgent=at_work)
 
@@ -193,7 +190,7 @@ class Reaper:
         if remains is not None and remains.are_known(begun.sizes, begun.now):
             await self._rest(absentee, remains, begun)
             return False
-        work = Settlement(self._store, self._jobs, self._manner, absentee.node, absentee.seen)
+        work = Settlement(self._store, self._jobs, self._manner, absentee, self._stands)
         try:
             await work.run(begun.now)
         finally:

@@ -89,7 +89,7 @@ class ReaperStore:
         self._keys = keys
         self._incarnation = incarnation
         # No payload is like it: it begins neither JSON nor a MessagePack map.
-        self._gap = f"corex:reaped:{secrets.token_hex(16)}"
+        self._gap = f"reaped {secrets.token_hex(16)}"
 
     async def silent(self, since: bytes, age: float) -> Silent:
         """List the nodes that fell silent since, at least `age` ms ago.

@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -105,8 +107,8 @@ async def settle_left(
         LeaseLostError: another agent serves the node.
         GroupLostError: the node no longer takes part in the group.
     """
-    batch = [_inbound(entry, payload_limit, group) for entry in left]
-    await _number_on(store, [item for item in batch if item.ticket.streams and item.job_id])
+    batch = [inbound_of(entry, payload_limit, group) for entry in left]
+    await number_on(store, batch)
     if batch:
         await admission.admit(batch)
     return len(batch)
@@ -144,15 +146,27 @@ async def _end_processes(scope: str, left: list[Left]) -> None:
         _log.error("recovery.survivors", count=survivors)
 
 
-async def _number_on(store: NodeStore, streaming: list[Inbound]) -> None:
-    """Have the messages of jobs that have had some numbered on."""
+async def number_on(store: NodeStore, items: Sequence[Inbound]) -> None:
+    """Have the messages of jobs numbered after those that they have had.
+
+    Raises:
+        StoreError: Redis cannot be reached.
+    """
+    streaming = [item for item in items if item.ticket.streams and item.job_id]
     if streaming:
         seqs = await store.last_entries([item.job_id or "" for item in streaming])
         for item, seq in zip(streaming, seqs, strict=True):
             item.ticket.seq = seq
 
 
-def _inbound(entry: Left, payload_limit: int, group: str) -> Inbound:
+def inbound_of(entry: Left, payload_limit: int = sys.maxsize, group: str = "") -> Inbound:
+    """Read the command of an entry.
+
+    Args:
+        entry: of a claimed hash.
+        payload_limit: largest size in bytes; none for those who only settle what others claimed.
+        group: whose hash it is, empty for a node's.
+    """
     return inbound.read(
         entry.payload, entry.source, entry.number, payload_limit, entry.field, entry.was, group
     )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from corex_node.manager.outcome import Outcome, of_rejection, of_state
 from corex_shared.models import Command
-from corex_shared.states import JobState
+from corex_shared.states import JobState, Stage
 
 
 class Refusal(NamedTuple):
@@ -34,3 +34,18 @@ def refusal_of(command: Command, is_known: bool, now_ms: int) -> Refusal | None:
         why = "expires_at was over before it could start"
         return Refusal("expires_at", of_state(JobState.EXPIRED, why))
     return None
+
+
+def is_lost(command: Command, was: Stage | None) -> bool:
+    """Whether a command ran when its agent died, and may not run again.
+
+    Args:
+        command: what was asked.
+        was: stage at which it was left, None when nobody had it before.
+    """
+    return was is Stage.RUNNING and command.on_lost != "retry"
+
+
+def levels_of(command: Command, default: frozenset[int]) -> frozenset[int]:
+    """Levels of a command's messages that go to the node's log channel."""
+    return frozenset(command.log_levels) if command.log_levels else default

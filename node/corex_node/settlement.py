@@ -16,21 +16,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import msgspec
 import structlog
 
-from corex_node.absentees import Remains
+from corex_node.absentees import Absentee, Remains
 from corex_node.faults import FAULTS, REAP_FINISHED, REAP_MOVED
 from corex_node.finishes import finish_of
 from corex_node.inbound import Inbound
 from corex_node.manager.outcome import Outcome
-from corex_node.manager.results import result_unstarted
+from corex_node.reaped import Manner
 from corex_node.reaper_store import ReaperStore
+from corex_node.recovery import number_on
 from corex_node.store import NodeStore
 from corex_node.ticket import Source, claimed_field
 from corex_node.verdicts import expiry_in, expiry_of, read, verdict_of
-from corex_shared.finishing import PRESENT, REFUSED, WRITTEN, Finish
-from corex_shared.models import Command
+from corex_shared.finishing import PRESENT, REFUSED, WRITTEN
+from corex_shared.models import Command, JobResult
 
 _FRESH = 5.0
 """Seconds for which what was read of a node is acted upon: we may have been stopped meanwhile, for
@@ -45,23 +45,6 @@ _log = structlog.get_logger()
 
 class AwayNoMore(Exception):
     """The node is there again, or another reaper is at work on it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How jobs of others are settled.
-
-    Attributes:
-        by: node whose agent does so.
-        levels: of messages that go to a node's log channel unless a command says otherwise.
-        retention_ms: how long results live.
-        stands: ms for which other reapers are kept away by each step.
-    """
-
-    by: str
-    levels: frozenset[int]
-    retention_ms: int
-    stands: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +65,7 @@ class Settlement:
     """
 
     def __init__(
-        self, store: ReaperStore, jobs: NodeStore, manner: Manner, node: str, seen: bytes
+        self, store: ReaperStore, jobs: NodeStore, manner: Manner, absentee: Absentee, stands: float
     ) -> None:
         """Prepare.
 
@@ -90,14 +73,15 @@ class Settlement:
             store: keys of the node.
             jobs: for the logs of its jobs.
             manner: how.
-            node: whose affairs.
-            seen: when it was seen last, as Redis writes it.
+            absentee: whose affairs.
+            stands: ms for which other reapers are kept away by each step.
         """
         self._store = store
         self._jobs = jobs
         self._manner = manner
-        self._node = node
-        self._seen = seen
+        self._node = absentee.node
+        self._seen = absentee.seen
+        self._stands = stands
         self.remains = Remains(0)
         self.states: Counter[str] = Counter()
 
@@ -119,9 +103,7 @@ class Settlement:
         cursor = b""
         while cursor != b"0":
             began = time.monotonic()
-            part = await self._store.claimed(
-                self._node, self._seen, self._manner.stands, cursor or b"0"
-            )
+            part = await self._store.claimed(self._node, self._seen, self._stands, cursor or b"0")
             if part is None:
                 raise AwayNoMore
             await self._judge(part.entries, part.now, began)
@@ -141,58 +123,39 @@ class Settlement:
                 self.remains.may_expire(expiry)
         if not sentences:
             return
-        await self._number_on([each.item for each in sentences if each.item.ticket.streams])
-        finishes = [self._finish(each) for each in sentences]
+        await number_on(self._jobs, [each.item for each in sentences])
+        results = [self._result(each) for each in sentences]
         if time.monotonic() - began > _FRESH:
             raise AwayNoMore
-        await self._execute(sentences, finishes)
+        await self._execute(sentences, results)
 
-    async def _number_on(self, streaming: list[Inbound]) -> None:
-        """Have the last messages of jobs numbered after those that they have had."""
-        if streaming:
-            seqs = await self._jobs.last_entries([item.job_id or "" for item in streaming])
-            for item, seq in zip(streaming, seqs, strict=True):
-                item.ticket.seq = seq
-
-    def _finish(self, sentence: _Sentence) -> Finish:
-        ticket, command = sentence.item.ticket, sentence.command
-        levels = self._manner.levels
-        ticket.levels = frozenset(command.log_levels) if command.log_levels else levels
+    def _result(self, sentence: _Sentence) -> JobResult:
+        item, ticket = sentence.item, sentence.item.ticket
         # Whoever holds the job under this claim holds it no more (lua/finish.lua).
         ticket.unaccepted = ticket.claim(self._node)
-        result = result_unstarted(command, self._node, sentence.outcome)
-        return finish_of(ticket, result, time.time_ns())
+        return self._manner.result(self._node, item, sentence.command, sentence.outcome)
 
-    async def _execute(self, sentences: Sequence[_Sentence], finishes: Sequence[Finish]) -> None:
+    async def _execute(self, sentences: Sequence[_Sentence], results: Sequence[JobResult]) -> None:
         """Write results, then forget the commands."""
+        tickets = [sentence.item.ticket for sentence in sentences]
+        finishes = [
+            finish_of(ticket, result, time.time_ns())
+            for ticket, result in zip(tickets, results, strict=True)
+        ]
         answers = await self._store.finish(self._node, finishes, self._manner.retention_ms)
         FAULTS.reach(REAP_FINISHED)
         claims: list[tuple[str, str]] = []
         events: list[bytes] = []
-        for sentence, answer in zip(sentences, answers, strict=True):
-            ticket, job = sentence.item.ticket, sentence.command.id
+        for ticket, result, answer in zip(tickets, results, answers, strict=True):
             if answer == WRITTEN:
-                self.states[sentence.outcome.state] += 1
-                events.append(self._event(sentence))
+                self.states[result.state] += 1
+                events.append(self._manner.event(result))
             elif answer != PRESENT:
-                _log.warning("reaper.not_written", job=job, node=self._node, answer=answer)
+                _log.warning("reaper.not_written", job=result.id, node=self._node, answer=answer)
             if answer in _SETTLED:
                 claims.append((ticket.field, ticket.claim(self._node)))
         if not await self._store.conclude(self._node, claims, events):
             raise AwayNoMore
-
-    def _event(self, sentence: _Sentence) -> bytes:
-        return msgspec.json.encode(
-            {
-                "event": "reaped",
-                "time": time.time_ns() // 1_000_000,
-                "node": self._node,
-                "job": sentence.command.id,
-                "command": sentence.command.command,
-                "state": sentence.outcome.state,
-                "by": self._manner.by,
-            }
-        )
 
     # -- what is in its lists -----------------------------------------------------------------
 
@@ -200,7 +163,7 @@ class Settlement:
         """Settle the commands of a list that have expired; return how many others it has."""
         at, ended = 0, False
         while not ended:
-            step = await self._store.listed(self._node, source, self._seen, self._manner.stands, at)
+            step = await self._store.listed(self._node, source, self._seen, self._stands, at)
             if step is None:
                 raise AwayNoMore
             at, ended = step.next, step.ended

@@ -192,7 +192,7 @@ class NodeStore:
         calls: list[Call] = [
             ("HMGET", self._keys.state(job_id), "runs", "failed") for job_id in job_ids
         ]
-        replies = await execute_async(self._client, calls, keep_refusals=True) if calls else []
+        replies = await execute_async(self._client, calls, keep_refusals=True)
         return [_runs(reply) for reply in replies]
 
     async def are_held(self, job_ids: Sequence[str]) -> list[bool]:

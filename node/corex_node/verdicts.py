@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from corex_node import inbound
 from corex_node.inbound import Inbound
 from corex_node.manager.outcome import Outcome, of_state
-from corex_node.recovery import parse_entry
+from corex_node.recovery import inbound_of, parse_entry
+from corex_node.rules import is_lost
 from corex_shared import codec
 from corex_shared.errors import DecodeError
 from corex_shared.models import Command
@@ -23,8 +23,7 @@ def read(field: bytes, value: bytes) -> Inbound | None:
     left = parse_entry(field, value)
     if left is None:
         return None
-    # Of whatever size: its node has read it already, or somebody else has seen to its size.
-    found = inbound.read(left.payload, left.source, left.number, sys.maxsize, left.field, left.was)
+    found = inbound_of(left)
     return found if found.command is not None else None
 
 
@@ -51,6 +50,11 @@ def _expiry(command: Command) -> int | None:
     return None if command.expires_at is None else command.expires_at + _MARGIN_MS
 
 
+def lost(by: str) -> Outcome:
+    """Make the outcome of what ran as its node went away, as the agent of node `by` says it."""
+    return of_state(JobState.LOST, f"its node went away while it ran (settled by node {by})")
+
+
 def verdict_of(item: Inbound, now: float, by: str) -> Outcome | None:
     """Tell how a command ends whose node is away; None when it waits for its node.
 
@@ -62,9 +66,8 @@ def verdict_of(item: Inbound, now: float, by: str) -> Outcome | None:
     command = item.command
     if command is None:
         return None
-    if item.was is Stage.RUNNING and command.on_lost != "retry":
-        why = f"its node went away while it ran (settled by node {by})"
-        return of_state(JobState.LOST, why)
+    if is_lost(command, item.was):
+        return lost(by)
     expiry = expiry_of(item)
     if expiry is not None and expiry <= now:
         why = f"expires_at was over before its node came back (settled by node {by})"

@@ -129,7 +129,8 @@ def _read(name: str) -> Script:
     folder = files("corex_shared").joinpath("lua")
 
     def part(line: re.Match[bytes]) -> bytes:
-        return folder.joinpath("parts", f"{line[1].decode()}.lua").read_bytes()
+        found = folder.joinpath("parts", f"{line[1].decode()}.lua").read_bytes()
+        return _INCLUDE.sub(part, found)
 
     text = _INCLUDE.sub(part, folder.joinpath(f"{name}.lua").read_bytes())
     # Redis names scripts by SHA-1; nothing here depends on its strength.

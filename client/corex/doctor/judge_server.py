@@ -93,11 +93,16 @@ def judge_memory(info: Mapping[str, str]) -> Finding:
         return fine("memory", f"{_mib(used)} used, no maxmemory")
     text = f"{_mib(used)} of {_mib(most)} used ({100 * used // most} %)"
     advice = "raise maxmemory, or keep less: limits.retention and limits.log of the nodes"
-    if used >= FULL * most:
-        return problem("memory", text, advice)
-    if used >= NEARLY_FULL * most:
-        return warning("memory", text, advice)
-    return fine("memory", text)
+    return _judge_fullness("memory", used / most, text, advice)
+
+
+def _judge_fullness(check: str, part: float, text: str, advice: str) -> Finding:
+    """Judge something by what part of it is used."""
+    if part >= FULL:
+        return problem(check, text, advice)
+    if part >= NEARLY_FULL:
+        return warning(check, text, advice)
+    return fine(check, text)
 
 
 def judge_persistence(info: Mapping[str, str], config: Mapping[str, str] | None) -> Finding:
@@ -158,11 +163,7 @@ def judge_clients(info: Mapping[str, str], config: Mapping[str, str] | None) -> 
         return fine("connections", f"{connected}; maxclients is not known")
     text = f"{connected} of {most}"
     advice = "raise maxclients (and the server's limit of open files)"
-    if connected >= FULL * most:
-        return problem("connections", text, advice)
-    if connected >= NEARLY_FULL * most:
-        return warning("connections", text, advice)
-    return fine("connections", text)
+    return _judge_fullness("connections", connected / most, text, advice)
 
 
 def judge_replicas(info: Mapping[str, str], config: Mapping[str, str] | None) -> Finding:

@@ -40,8 +40,8 @@ class Attempts:
     `concluded` is called with the job, the outcome and how many seconds the attempt lasted.
 
     Attributes:
-        may_start: whether the node is certain to be ours. While it is not, jobs of callers are held
-            up: an agent that was stopped must start nothing that its successor has settled.
+        node_is_ours: whether the node is certain to be ours. While it is not, jobs of callers are
+            held up: an agent that was stopped must start nothing that its successor has settled.
     """
 
     def __init__(
@@ -61,13 +61,13 @@ class Attempts:
         self._log = structlog.get_logger().bind()
         self._starting: deque[Job] = deque()
         self._around = around(self)
-        self.may_start: Callable[[], bool] = lambda: True
+        self.node_is_ours: Callable[[], bool] = lambda: True
 
     # -- start --------------------------------------------------------------------------------
 
     def start_soon(self, job: Job) -> None:
         """Start it now if it costs nothing, else in a turn of its own: starting blocks."""
-        if job.entry.kind is Kind.INLINE and (job.local or self.may_start()):
+        if job.entry.kind is Kind.INLINE and (job.local or self.node_is_ours()):
             self._start(job)
             return
         self._starting.append(job)
@@ -80,7 +80,7 @@ class Attempts:
             job = self._starting.popleft()
             if self._manager.jobs.get(job.id) is not job:
                 continue  # killed meanwhile
-            if job.local or self.may_start():
+            if job.local or self.node_is_ours():
                 self._start(job)
             else:
                 held_up.append(job)

@@ -130,7 +130,7 @@ class JobTable(ABC):
 
     def start_only_while(self, condition: Callable[[], bool]) -> None:
         """Have jobs of callers held up, as they are to start, while a condition is not true."""
-        self._attempts.may_start = condition
+        self._attempts.node_is_ours = condition
 
     # -- room ---------------------------------------------------------------------------------
 

@@ -15,8 +15,8 @@
 -- A job whose stage is `finished` had a result, even if a client has removed it.
 --
 -- Atomic because two nodes may be handed one ID at the same moment.
-local time = redis.call('TIME')
-local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+-- include time
+local now = string.format('%.0f', now_ms())
 
 local function accept(state, result, claim, stage, fresh)
   local seen = redis.call('HMGET', state, 'claim', 'stage', 'holder', 'gone:' .. claim)
@@ -42,17 +42,11 @@ local function accept(state, result, claim, stage, fresh)
   return 1
 end
 
+-- include wrongtype
 local answers = {}
 for i = 1, #KEYS / 2 do
   local at = 3 * i
-  local ok, answer = pcall(accept, KEYS[2 * i - 1], KEYS[2 * i], ARGV[at], ARGV[at + 1], ARGV[at + 2])
-  if not ok then
-    local text = type(answer) == 'table' and answer.err or tostring(answer)
-    if not string.find(text, 'WRONGTYPE', 1, true) then
-      error(answer)
-    end
-    answer = 0
-  end
-  answers[i] = answer
+  answers[i] = unless_wrong_type(0, accept, KEYS[2 * i - 1], KEYS[2 * i],
+                                 ARGV[at], ARGV[at + 1], ARGV[at + 2])
 end
 return answers

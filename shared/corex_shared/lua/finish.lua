@@ -20,8 +20,8 @@
 -- A job whose stage is `finished` had a result, even if a client has removed it.
 --
 -- Atomic because no second result may replace or follow the first.
-local time = redis.call('TIME')
-local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+-- include time
+local now = string.format('%.0f', now_ms())
 
 local inboxes = {}
 
@@ -70,18 +70,13 @@ local function finish(state, result, log, inbox, at)
   return 1
 end
 
+-- include wrongtype
 local answers = {}
 for i = 1, #KEYS / 4 do
   local at = 4 * i - 3
-  local ok, answer = pcall(finish, KEYS[at], KEYS[at + 1], KEYS[at + 2], KEYS[at + 3], 8 * i - 1)
-  if not ok then
-    local text = type(answer) == 'table' and answer.err or tostring(answer)
-    if not string.find(text, 'WRONGTYPE', 1, true) then
-      error(answer)
-    end
-    answer = ARGV[8 * i + 6] == '' and -2 or -3
-  end
-  answers[i] = answer
+  local refused = ARGV[8 * i + 6] == '' and -2 or -3
+  answers[i] = unless_wrong_type(refused, finish, KEYS[at], KEYS[at + 1], KEYS[at + 2], KEYS[at + 3],
+                                 8 * i - 1)
 end
 for inbox in pairs(inboxes) do
   redis.pcall('LTRIM', inbox, '-' .. ARGV[4], -1)

@@ -11,8 +11,8 @@
 --          its started, TTL in ms}.
 --
 -- Atomic because between looking at the holder and becoming it another agent could do the same.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- include time
+local now = now_ms()
 local holder = redis.call('HGET', KEYS[1], 'incarnation')
 if holder and holder ~= ARGV[1] then
   if holder ~= ARGV[3] then

@@ -18,8 +18,8 @@
 -- out and nobody has held the queue since.
 --
 -- Atomic because a job must neither stand in line twice nor behind itself as the holder.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- include time
+local now = now_ms()
 local node, incarnation = ARGV[1], ARGV[2]
 local owner = redis.call('HMGET', KEYS[1], 'node', 'job', 'incarnation', 'token')
 

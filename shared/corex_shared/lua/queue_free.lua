@@ -10,8 +10,8 @@
 -- time may hit the next holder.
 --
 -- Atomic because the holder that is told and the one that loses the queue must be the same.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- include time
+local now = now_ms()
 local owner = redis.call('HMGET', KEYS[1], 'node', 'job', 'token')
 local token = owner[3] or redis.call('HGET', KEYS[3], '!token')  -- or: its lease has run out
 if not token then

@@ -16,8 +16,8 @@
 -- the queue since), 2 somebody took the queue from it by hand, 0 it has lost the queue.
 --
 -- Atomic because the queue may change hands between the look and the renewal.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- include time
+local now = now_ms()
 local node, incarnation = ARGV[1], ARGV[2]
 
 redis.call('PEXPIRE', KEYS[3], ARGV[4])

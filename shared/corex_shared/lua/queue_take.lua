@@ -21,8 +21,8 @@
 -- only when there is one. It may hold it from before: the answer was lost then.
 --
 -- Atomic because two nodes may ask at the same moment.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- include time
+local now = now_ms()
 local now_text = string.format('%.0f', now)
 local node, incarnation, doubt = ARGV[1], ARGV[2], tonumber(ARGV[6])
 

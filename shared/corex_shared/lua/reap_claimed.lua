@@ -20,8 +20,8 @@ if redis.call('EXISTS', KEYS[2]) == 1 or redis.call('GET', KEYS[3]) ~= ARGV[1] t
   return -1
 end
 redis.call('PEXPIRE', KEYS[3], ARGV[2])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- include time
+local now = now_ms()
 
 local cursor, found, looked, budget = ARGV[3], {}, 0, tonumber(ARGV[5])
 repeat

@@ -7,7 +7,7 @@
 -- Returns {server time in ms, end of the span, {node, when it was seen last, node, …}}.
 --
 -- Atomic because the span ends at the time at which it is looked at.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- include time
+local now = now_ms()
 local till = string.format('%.0f', now - ARGV[2])
 return {now, till, redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], till, 'WITHSCORES')}

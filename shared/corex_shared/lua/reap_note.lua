@@ -15,8 +15,8 @@
 --         {-1, server time in ms, ms for which the node's lease lasts}.
 --
 -- Atomic because two reapers may begin at the same moment.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- include time
+local now = now_ms()
 local lease = redis.call('PTTL', KEYS[2])
 if lease ~= -2 then
   return {-1, now, lease}

@@ -33,17 +33,11 @@ local function take(state, result, claim, holder, hand_on)
   return 1
 end
 
+-- include wrongtype
 local answers = {}
 for i = 1, #KEYS / 2 do
   local at = 3 * i - 1
-  local ok, answer = pcall(take, KEYS[2 * i - 1], KEYS[2 * i], ARGV[at], ARGV[at + 1], ARGV[at + 2])
-  if not ok then
-    local text = type(answer) == 'table' and answer.err or tostring(answer)
-    if not string.find(text, 'WRONGTYPE', 1, true) then
-      error(answer)
-    end
-    answer = 0
-  end
-  answers[i] = answer
+  answers[i] = unless_wrong_type(0, take, KEYS[2 * i - 1], KEYS[2 * i],
+                                 ARGV[at], ARGV[at + 1], ARGV[at + 2])
 end
 return answers

@@ -4,10 +4,7 @@
 --
 -- A member whose lease is over holds it until somebody has removed it (lua/group_sweep.lua): before
 -- that, nobody takes anything of it over. But it claims nothing.
-local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
+-- include time
 
 local function is_member(holder)
   return string.find(holder, '/', 1, true) ~= nil
