@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+from tests.faults.scenarios_server import redis_killed
 from tests.helpers.scenario import Arena, Scenario
 
 _ENV = {
@@ -56,18 +57,6 @@ def nodes_stopped(arena: Arena) -> None:
         if not arena.goes_on():
             return
         arena.loaded(arena.rng.randrange(5, 20))
-
-
-def redis_killed(arena: Arena) -> None:
-    """The server of several nodes is killed, and started with what it had written."""
-    while True:
-        arena.redis.kill()
-        arena.faults["redis killed"] += 1
-        arena.pause(0, 0.5)
-        arena.redis.start()
-        arena.loaded(arena.rng.randrange(5, 20))
-        if not arena.goes_on():
-            return
 
 
 def _with_fleet_queues(arena: Arena) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from tests.helpers.eventually import eventually
 from tests.helpers.freezing import frozen
 from tests.helpers.proxy import BOTH, Direction
@@ -12,35 +15,33 @@ _STEPS = [[Direction.UP], [Direction.DOWN], list(BOTH)]
 
 def redis_killed(arena: Arena) -> None:
     """The server is killed, and started with what it had written."""
-    while True:
-        arena.redis.kill()
-        arena.faults["redis killed"] += 1
-        arena.pause(0, 0.5)
-        arena.redis.start()
-        arena.loaded(arena.rng.randrange(5, 20))
-        if not arena.goes_on():
-            return
+    _again(arena, "redis killed", arena.redis.kill, (0, 0.5), arena.redis.start)
 
 
 def redis_stopped(arena: Arena) -> None:
     """The server is away for longer than the lease."""
-    while True:
-        arena.redis.stop(keep_data=True)
-        arena.faults["redis stopped"] += 1
-        arena.pause(2.1, 3)
-        arena.redis.start()
-        arena.loaded(arena.rng.randrange(5, 20))
-        if not arena.goes_on():
-            return
+    stop = partial(arena.redis.stop, keep_data=True)
+    _again(arena, "redis stopped", stop, (2.1, 3), arena.redis.start)
 
 
 def redis_paused(arena: Arena) -> None:
     """The server does not answer for a while."""
+    _again(arena, "redis paused", arena.redis.pause, (0.2, 3), arena.redis.resume)
+
+
+def _again(
+    arena: Arena,
+    fault: str,
+    harm: Callable[[], object],
+    seconds: tuple[float, float],
+    mend: Callable[[], object],
+) -> None:
+    """Do harm for some seconds, from the shortest to the longest, and mend it, time and again."""
     while True:
-        arena.redis.pause()
-        arena.faults["redis paused"] += 1
-        arena.pause(0.2, 3)
-        arena.redis.resume()
+        harm()
+        arena.faults[fault] += 1
+        arena.pause(*seconds)
+        mend()
         arena.loaded(arena.rng.randrange(5, 20))
         if not arena.goes_on():
             return

@@ -24,12 +24,13 @@ from tests.helpers.fleet import (
     QUICK_LEASES,
     Trace,
     has_entered,
+    own_queue,
     owner,
     push,
     push_in_order,
     waiters,
 )
-from tests.helpers.nodes import NodeProcess
+from tests.helpers.nodes import NodeProcess, start_together
 from tests.helpers.wire import Wire
 
 LEASE = float(QUICK_LEASES["COREX_NODE_LIMITS_LEASE"])
@@ -65,11 +66,7 @@ def agents(own_redis: EmbeddedRedis, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def fleet(agents: Fleet) -> Fleet:
     """These nodes, all of them there."""
-    for node in agents.values():
-        if not node.running:
-            node.start(wait=False)
-    for node in agents.values():
-        node.wait_present()
+    start_together(agents.values())
     return agents
 
 
@@ -83,9 +80,8 @@ def wire(own_redis: EmbeddedRedis) -> Iterator[Wire]:
 @pytest.fixture
 def queue(wire: Wire) -> Iterator[str]:
     """A queue of this test alone; nothing of it is left but its last token."""
-    name = f"q-{wire.new_id()}"
-    yield name
-    eventually(lambda: not owner(wire, name) and not waiters(wire, name), "it is free")
+    with own_queue(wire) as name:
+        yield name
 
 
 @pytest.fixture

@@ -61,16 +61,22 @@ def test_jobs_of_a_queue_keep_their_order_and_run_once(
     wire.wait_unclaimed()
 
 
+def _forgotten(wire: Wire, diary: Diary, work: str) -> list[str]:
+    """Have the server forget all of five jobs that run; return when they are claimed again."""
+    jobs = [wire.script(diary.script(work)) for _ in range(5)]
+    eventually(partial(diary.has, 5), "they run")
+    wire.redis.flushall()
+    claimed = wire.keys.claimed("n1")
+    eventually(lambda: wire.redis.hlen(claimed) == 5, "they are claimed again")
+    return jobs
+
+
 def test_everything_is_forgotten(
     own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, diary: Diary
 ) -> None:
     """After FLUSHALL the agent goes on: what runs ends with a result, what comes is taken."""
     node = run_node("n1", url=own_redis.url, env={"COREX_NODE_LIMITS_HEARTBEAT": "0.5"})
-    running = [wire.script(diary.script("sleep 2")) for _ in range(5)]
-    eventually(partial(diary.has, 5), "they run")
-    wire.redis.flushall()
-    claimed = wire.keys.claimed("n1")
-    eventually(lambda: wire.redis.hlen(claimed) == 5, "they are claimed again")
+    running = _forgotten(wire, diary, "sleep 2")
     assert {wire.state(job)["stage"] for job in running} == {"running"}
     later = [wire.script(diary.script()) for _ in range(5)]
     results = wire.results([*running, *later], 20)
@@ -85,11 +91,7 @@ def test_forgotten_jobs_are_lost_once_when_the_agent_dies_too(
 ) -> None:
     """What was claimed again is found by the next agent."""
     node = run_node("n1", url=own_redis.url, env={"COREX_NODE_LIMITS_HEARTBEAT": "0.5"})
-    running = [wire.script(diary.script("sleep 60")) for _ in range(5)]
-    eventually(partial(diary.has, 5), "they run")
-    wire.redis.flushall()
-    claimed = wire.keys.claimed("n1")
-    eventually(lambda: wire.redis.hlen(claimed) == 5, "they are claimed again")
+    running = _forgotten(wire, diary, "sleep 60")
     node.kill()
     node.start()
     assert {result["state"] for result in wire.results(running).values()} == {"LOST"}

@@ -17,7 +17,7 @@ from tests.helpers.diary import Diary
 from tests.helpers.eventually import eventually
 from tests.helpers.groupwire import GroupWire, member_of
 from tests.helpers.marked import marked_with
-from tests.helpers.nodes import NodeProcess, RunNode
+from tests.helpers.nodes import NodeProcess, RunNode, start_together
 
 GROUP = "build"
 STUCK_ON_N1 = "case $COREX_JOB_NODE in */n1@*) sleep 300;; esac"
@@ -36,12 +36,18 @@ def _start(
         run_node(f"n{at}", url=url, env=member_of(GROUP, 6, env), start=False)
         for at, env in enumerate(envs, 1)
     ]
-    for node in nodes:
-        node.start(wait=False)
-    for node in nodes:
-        node.wait_present()
+    start_together(nodes)
     eventually(lambda: group.members() == [node.id for node in nodes], "all are members")
     return nodes
+
+
+def _blocked_queue(group: GroupWire, diary: Diary) -> tuple[str, list[str]]:
+    """Push a command that never ends and five that wait for it; return when all are claimed."""
+    running = group.script(diary.script("sleep 300"), queue="q")
+    behind = [group.script(diary.script(), queue="q") for _ in range(5)]
+    eventually(lambda: len(group.claimed()) == 6, "all are claimed")
+    eventually(lambda: diary.lines() == [running], "the first runs")
+    return running, behind
 
 
 def _one_each(group: GroupWire, diary: Diary, jobs: list[str], seconds: float = 30) -> Counter[str]:
@@ -115,10 +121,7 @@ def test_a_node_that_is_back_at_once_settles_what_it_had(
 ) -> None:
     """Its next agent starts what had not started, and says LOST of what ran."""
     (node,) = _start(run_node, group, own_redis.url, {})
-    running = group.script(diary.script("sleep 300"), queue="q")
-    behind = [group.script(diary.script(), queue="q") for _ in range(5)]
-    eventually(lambda: len(group.claimed()) == 6, "all are claimed")
-    eventually(lambda: diary.lines() == [running], "the first runs")
+    running, behind = _blocked_queue(group, diary)
     node.kill()
     node.start()
     assert group.result(running)["state"] == "LOST"
@@ -187,10 +190,7 @@ def test_the_next_agent_of_a_node_completes_what_a_reaper_began(
 ) -> None:
     """A command that is on its way back to the list goes there, and is claimed anew."""
     (first,) = _start(run_node, group, own_redis.url, {})
-    running = group.script(diary.script("sleep 300"), queue="q")
-    behind = [group.script(diary.script(), queue="q") for _ in range(5)]
-    eventually(lambda: len(group.claimed()) == 6, "all are claimed")
-    eventually(lambda: diary.lines() == [running], "the first runs")
+    running, behind = _blocked_queue(group, diary)
     first.kill()
     second = run_node(
         "n2", url=own_redis.url, env=member_of(GROUP, 6, {"COREX_FAULT": "taken-over"}), start=False

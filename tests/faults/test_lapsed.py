@@ -14,7 +14,7 @@ from corex_shared.connection import execute
 from corex_shared.finishing import Finish, finish_call
 from tests.helpers.diary import Diary
 from tests.helpers.eventually import eventually
-from tests.helpers.nodes import RunNode
+from tests.helpers.nodes import NodeProcess, RunNode
 from tests.helpers.wire import Wire
 
 SHORT = {"COREX_NODE_LIMITS_LEASE": "1", "COREX_NODE_LIMITS_HEARTBEAT": "0.3"}
@@ -55,8 +55,7 @@ def test_an_agent_that_was_stopped_beyond_its_lease_goes_on_when_nobody_took_its
     node = run_node("n1", url=own_redis.url, env=SHORT)
     before = wire.script(diary.script("sleep 1"))
     eventually(lambda: diary.has(1))
-    node.signal(signal.SIGSTOP)
-    eventually(lambda: not wire.redis.exists(wire.keys.presence("n1")), "the lease has run out")
+    _stop_beyond_its_lease(node, wire)
     meanwhile = [wire.script(diary.script()) for _ in range(20)]
     node.signal(signal.SIGCONT)
     results = wire.results([before, *meanwhile])
@@ -73,8 +72,7 @@ def test_an_agent_that_was_stopped_beyond_its_lease_stops_its_jobs_if_the_settin
     node = run_node("n1", url=own_redis.url, env=STOP)
     job = wire.script(diary.script("sleep 60"))
     eventually(lambda: diary.has(1))
-    node.signal(signal.SIGSTOP)
-    eventually(lambda: not wire.redis.exists(wire.keys.presence("n1")), "the lease has run out")
+    _stop_beyond_its_lease(node, wire)
     node.signal(signal.SIGCONT)
     result = wire.result(job)
     assert result["state"] == "KILLED"
@@ -105,8 +103,7 @@ def test_what_others_have_settled_keeps_their_result(
     node = run_node("n1", url=own_redis.url, env=env)
     job = wire.script("for i in 1 2 3 4 5 6; do echo $i; sleep 0.5; done", stream=True)
     wire.wait_stage(job, "running")
-    node.signal(signal.SIGSTOP)
-    eventually(lambda: not wire.redis.exists(wire.keys.presence("n1")), "the lease has run out")
+    _stop_beyond_its_lease(node, wire)
     _settle_as_lost(wire, job)
     node.signal(signal.SIGCONT)
     began = time.monotonic()
@@ -138,6 +135,11 @@ def test_no_further_run_begins_of_what_others_have_settled(
     assert diary.runs() == {job: 1}
     assert wire.result(job)["state"] == "LOST"
     wire.wait_unclaimed()
+
+
+def _stop_beyond_its_lease(node: NodeProcess, wire: Wire) -> None:
+    node.signal(signal.SIGSTOP)
+    eventually(lambda: not wire.redis.exists(wire.keys.presence("n1")), "the lease has run out")
 
 
 def _settle_as_lost(wire: Wire, job: str, *, forget: bool = True) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
-from types import TracebackType
 from typing import Any
 
 import redis
 
 from corex_node.process.embedded import HOST, EmbeddedRedis
+from tests.helpers.asking import ask
 from tests.helpers.eventually import eventually
+from tests.helpers.stacked import Stacked
 
 SLOTS = 16384
 MASTERS = 3
@@ -26,7 +26,7 @@ _SETTINGS = {
 }
 
 
-class Cluster:
+class Cluster(Stacked):
     """Six servers, from `with` to its end.
 
     Attributes:
@@ -42,7 +42,7 @@ class Cluster:
         """
         count = 2 * MASTERS if replicas else MASTERS
         self.servers = [EmbeddedRedis(settings=_SETTINGS | (settings or {})) for _ in range(count)]
-        self._stack = ExitStack()
+        super().__init__()
 
     @property
     def url(self) -> str:
@@ -50,29 +50,15 @@ class Cluster:
         hosts = ",".join(f"{HOST}:{server.port}" for server in self.servers[:2])
         return f"redis+cluster://{hosts}"
 
-    def __enter__(self) -> Cluster:
-        try:
-            for server in self.servers:
-                self._stack.enter_context(server)
-            self._join()
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
+    def start(self) -> None:
+        """Start the servers, and make them one Cluster."""
+        for server in self.servers:
+            self.stack.enter_context(server)
+        self._join()
 
     def ask(self, server: EmbeddedRedis, *words: Any) -> Any:
         """Say something to one server."""
-        with redis.Redis(host=HOST, port=server.port, socket_timeout=5, protocol=2) as client:
-            # As two words, so that the library leaves the answer as it is.
-            return client.pipeline(transaction=False).execute_command(*words).execute()[0]
+        return ask(server.port, *words)
 
     def name(self, server: EmbeddedRedis) -> str:
         """ID of a node."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,6 +71,14 @@ def owner(wire: Wire, queue: str) -> dict[str, str]:
     """Read who holds a queue."""
     found = wire.redis.hgetall(wire.keys.queue_owner(queue))
     return {name.decode(): value.decode() for name, value in found.items()}
+
+
+@contextmanager
+def own_queue(wire: Wire) -> Iterator[str]:
+    """A queue of one test alone; it must be free in the end."""
+    name = f"q-{wire.new_id()}"
+    yield name
+    eventually(lambda: not owner(wire, name) and not waiters(wire, name), "it is free")
 
 
 def push(wire: Wire, node: str, queue: str, script: str, **fields: Any) -> str:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
@@ -149,6 +149,16 @@ class NodeProcess:
     def log_tail(self) -> str:
         """The end of what it has written."""
         return self.log_text()[-_LOG_TAIL:]
+
+
+def start_together(nodes: Iterable[NodeProcess]) -> None:
+    """Start agents at once, those that do not run, and return when all are there."""
+    nodes = list(nodes)
+    for node in nodes:
+        if not node.running:
+            node.start(wait=False)
+    for node in nodes:
+        node.wait_present()
 
 
 class RunNode(Protocol):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import random
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import redis
 
 from corex_node.process.embedded import HOST, EmbeddedRedis, find_server
 from corex_node.process.watchdog import Watchdog
+from tests.helpers.asking import ask
 from tests.helpers.eventually import eventually
+from tests.helpers.stacked import Stacked
 
 SERVICE = "main"
 DOWN_AFTER_MS = 700
@@ -72,15 +73,14 @@ class Sentinel:
 
     def ask(self, *words: Any) -> Any:
         """Say something to it."""
-        with redis.Redis(host=HOST, port=self.port, socket_timeout=5, protocol=2) as client:
-            return client.pipeline(transaction=False).execute_command(*words).execute()[0]
+        return ask(self.port, *words)
 
     def close(self) -> None:
         """End it."""
         self._watchdog.close()
 
 
-class SentinelTrio:
+class SentinelTrio(Stacked):
     """A master, two replicas and three Sentinels, from `with` to its end.
 
     Attributes:
@@ -95,7 +95,7 @@ class SentinelTrio:
             settings: more of each server's.
         """
         self._settings = _SERVER | (settings or {})
-        self._stack = ExitStack()
+        super().__init__()
         self.servers: list[EmbeddedRedis] = []
         self.sentinels: list[Sentinel] = []
 
@@ -105,27 +105,12 @@ class SentinelTrio:
         hosts = ",".join(f"{HOST}:{sentinel.port}" for sentinel in self.sentinels)
         return f"redis+sentinel://{hosts}/{SERVICE}/0"
 
-    def __enter__(self) -> SentinelTrio:
-        try:
-            self._start()
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
-
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the servers, and the Sentinels that watch them."""
         settings = dict(self._settings)
         for _ in range(_COUNT):
             server = EmbeddedRedis(settings=settings)
-            self.servers.append(self._stack.enter_context(server))
+            self.servers.append(self.stack.enter_context(server))
             settings["replicaof"] = f"{HOST} {self.servers[0].port}"
         conf = (
             f"sentinel monitor {SERVICE} {HOST} {self.servers[0].port} 2\n"
@@ -137,7 +122,7 @@ class SentinelTrio:
         for _ in range(_COUNT):
             sentinel = Sentinel(conf, folder)
             self.sentinels.append(sentinel)
-            self._stack.callback(sentinel.close)
+            self.stack.callback(sentinel.close)
             sentinel.start()
             with suppress(redis.ResponseError):
                 sentinel.ask("SENTINEL", "DEBUG", *_PERIODS)
@@ -150,8 +135,7 @@ class SentinelTrio:
 
     def ask(self, server: EmbeddedRedis, *words: Any) -> Any:
         """Say something to one server."""
-        with redis.Redis(host=HOST, port=server.port, socket_timeout=5, protocol=2) as client:
-            return client.pipeline(transaction=False).execute_command(*words).execute()[0]
+        return ask(server.port, *words)
 
     def is_sound(self) -> bool:
         """Whether there is a master that all Sentinels agree on, with two replicas that follow."""

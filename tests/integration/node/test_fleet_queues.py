@@ -13,8 +13,8 @@ import redis
 
 from corex_shared.keys import Keys
 from tests.helpers.eventually import eventually
-from tests.helpers.fleet import QUICK_LEASES, Trace, owner, push, push_in_order, waiters
-from tests.helpers.nodes import NodeProcess, RunNode
+from tests.helpers.fleet import QUICK_LEASES, Trace, own_queue, owner, push, push_in_order, waiters
+from tests.helpers.nodes import NodeProcess, RunNode, start_together
 from tests.helpers.wire import Pairs, Wire
 
 NODES = ("n1", "n2", "n3")
@@ -30,10 +30,7 @@ def fleet(
         name: NodeProcess(name, redis_server.url, "fleet-queues", folder / name, env=QUICK_LEASES)
         for name in NODES
     }
-    for node in nodes.values():
-        node.start(wait=False)
-    for node in nodes.values():
-        node.wait_present()
+    start_together(nodes.values())
     yield nodes
     for node in nodes.values():
         node.finish()
@@ -52,9 +49,8 @@ def wire(fleet: dict[str, NodeProcess], raw: redis.Redis) -> Iterator[Wire]:
 @pytest.fixture
 def queue(wire: Wire) -> Iterator[str]:
     """A queue of this test alone; nothing of it is left but its last token."""
-    name = f"q-{wire.new_id()}"
-    yield name
-    eventually(lambda: not owner(wire, name) and not waiters(wire, name), "it is free")
+    with own_queue(wire) as name:
+        yield name
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from corex_shared.keys import Keys
 from tests.helpers.diary import Diary
 from tests.helpers.eventually import eventually
 from tests.helpers.groupwire import GroupWire, member_of
-from tests.helpers.nodes import NodeProcess, RunNode
+from tests.helpers.nodes import NodeProcess, RunNode, start_together
 
 GROUP = "build"
 
@@ -31,10 +31,7 @@ def diary(tmp_path: Path) -> Diary:
 def _start(run_node: RunNode, group: GroupWire, *max_jobs: int) -> list[NodeProcess]:
     """Start as many nodes, and return when each is a member."""
     nodes = [run_node(env=member_of(GROUP, most), start=False) for most in max_jobs]
-    for node in nodes:
-        node.start(wait=False)
-    for node in nodes:
-        node.wait_present()
+    start_together(nodes)
     eventually(lambda: group.members() == [node.id for node in nodes], "all are members")
     return nodes
 
