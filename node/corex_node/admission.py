@@ -221,7 +221,9 @@ class Admission:
         return await until_available(lambda: self._store.admit(acceptances, filings))
 
     def _acceptance(self, item: _Admitted) -> Acceptance:
-        stage = item.job.stage if item.job is not None else Stage.CLAIMED
+        # One that was withdrawn meanwhile has not finished: it is somebody else's to end.
+        job = item.job
+        stage = job.stage if job is not None and job.stage is not Stage.FINISHED else Stage.CLAIMED
         job_id, fresh = item.inbound.job_id or "", item.inbound.was is None
         group = item.inbound.ticket.group
         return Acceptance(job_id, self._claim(item.inbound), stage, fresh, group)

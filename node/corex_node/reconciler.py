@@ -174,20 +174,22 @@ class Reconciler:
 
     async def _file_again(self, place: Place, jobs: list[Job]) -> int:
         """Claim jobs again, unless they have a result."""
+        # One that has ended meanwhile would be accepted as finished, and its result refused.
+        jobs = [job for job in jobs if self._is_here(job)]
         acceptances = [
             Acceptance(job.id, _ticket(job).claim(self._manager.node), job.stage) for job in jobs
         ]
         answers = await self._store.admit(acceptances, [])
         settled, open_jobs = [], []
         for job, answer in zip(jobs, answers, strict=True):
-            if self._manager.jobs.get(job.id) is not job:
-                continue  # it has ended meanwhile
+            if not self._is_here(job):
+                continue
             if answer == _ACCEPTED:
                 open_jobs.append(job)
             elif answer == _SETTLED:
                 settled.append(job)
         await self._store.refile(place, [self._refiling(job) for job in open_jobs])
-        ended = [job for job in open_jobs if self._manager.jobs.get(job.id) is not job]
+        ended = [job for job in open_jobs if not self._is_here(job)]
         if ended:  # while they were being claimed again
             self._outbox.release(
                 [Held(place.group, job.id, _ticket(job).claim(self._manager.node)) for job in ended]
@@ -196,6 +198,10 @@ class Reconciler:
             _log.warning("job.settled_elsewhere", jobs=[job.id for job in settled][:10])
             self.on_settled(settled)
         return len(open_jobs)
+
+    def _is_here(self, job: Job) -> bool:
+        """Whether a job has not ended meanwhile."""
+        return self._manager.jobs.get(job.id) is job
 
     def _refiling(self, job: Job) -> Refiling:
         ticket = _ticket(job)
