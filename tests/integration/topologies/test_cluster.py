@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,7 +12,7 @@ import pytest
 
 from corex import Client, StoreRefusedError, StoreUnavailableError
 from corex_node.process.embedded import HOST, EmbeddedRedis
-from corex_shared.connection import Endpoint, execute, server_infos
+from corex_shared.connection import Endpoint, execute, execute_async, server_infos
 from corex_shared.keys import Keys
 from tests.helpers.cluster import MASTERS, Cluster
 from tests.helpers.diary import Diary
@@ -123,6 +124,38 @@ def test_a_master_is_killed_during_load(
     load.push(100)
     load.assert_each_ran_once()
     assert node.running
+
+
+def _connections(cluster: Cluster, server: EmbeddedRedis, name: str) -> int:
+    """How many connections a server has of clients of some name."""
+    listed: bytes = cluster.ask(server, "CLIENT", "LIST")
+    return listed.count(f" name={name} ".encode())
+
+
+async def test_a_master_that_is_none_any_more_keeps_no_connection(sound: Cluster) -> None:
+    """After a failover, blocking and asyncio clients close what they had to it."""
+    calls = [("SET", f"k{number}", number) for number in range(20)]
+    blocking = Endpoint(f"{sound.url}?client_name=blocking").command()
+    asynchronous = Endpoint(f"{sound.url}?client_name=asynchronous").async_command()
+    with closing(blocking):
+        execute(blocking, calls)
+        await execute_async(asynchronous, calls)
+        master = sound.masters()[0]
+        names = ("blocking", "asynchronous")
+        assert [_connections(sound, master, name) for name in names] == [1, 1]
+        replica = sound.replica_of(master)
+        sound.ask(replica, "CLUSTER", "FAILOVER")
+        eventually(lambda: replica in sound.masters())
+
+        for _ in range(200):
+            execute(blocking, calls)
+            await execute_async(asynchronous, calls)
+            if not any(_connections(sound, master, name) for name in names):
+                break
+            await asyncio.sleep(0.05)
+        assert [_connections(sound, master, name) for name in names] == [0, 0]
+        assert [_connections(sound, replica, name) for name in names] == [1, 1]
+        await asynchronous.aclose()
 
 
 def test_seeds_that_are_gone_or_replicas(sound: Cluster) -> None:
