@@ -12,14 +12,17 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+import redis
 
 from corex import Client
 from corex.effects import Plan
 from corex.effects import Run as Commands
 from corex_node.process.embedded import EmbeddedRedis
+from corex_shared.keys import Keys
 from tests.helpers.eventually import eventually
 from tests.helpers.nodes import COREX, NodeProcess
 
@@ -239,16 +242,62 @@ def test_a_detached_job(corex: Run, nodes: list[NodeProcess], tmp_path: Path) ->
     assert done.returncode == 0
     assert corex("result", job).returncode == 3
     go.touch()
-    assert corex("logs", "-f", job).stdout == "a\nb\n"
+    followed = corex("logs", "-f", job)
+    assert (followed.stdout, followed.stderr, followed.returncode) == ("a\nb\n", "", 4)
     result = corex("result", job, "--wait", "10")
     assert (result.stdout, result.returncode) == ("a\nb\n", 4)
     assert json.loads(corex("result", job, "--json").stdout)["id"] == job
-    assert corex("logs", job).stdout == "a\nb\n"
+    printed = corex("logs", job)
+    assert (printed.stdout, printed.stderr, printed.returncode) == ("a\nb\n", "", 0)
     messages = [json.loads(line) for line in corex("logs", job, "--json").stdout.splitlines()]
     assert [message["seq"] for message in messages] == list(range(len(messages)))
     killed = corex("kill", job)
     assert killed.returncode == 1
     assert "it is finished" in killed.stderr
+
+
+@pytest.mark.parametrize(
+    "script,options,code,said",
+    [
+        ("echo a; sleep 60", {"max_time": 0.2}, 124, "corex: n1: TIMEOUT "),
+        ("echo a", {"expires_at": 1}, 1, "corex: n1: EXPIRED "),
+        ("echo a; kill -9 $$", {}, 137, ""),
+    ],
+)
+def test_who_follows_a_job_exits_as_it_did(
+    corex: Run,
+    nodes: list[NodeProcess],
+    redis_url: str,
+    namespace: str,
+    script: str,
+    options: dict[str, Any],
+    code: int,
+    said: str,
+) -> None:
+    """And says why, as `result` does; without `-f` what is there is printed, which succeeds."""
+    with Client(redis_url, namespace=namespace) as cx:
+        job = cx.node("n1").bash(script, stream=True, **options)
+        followed = corex("logs", "-f", "--json", job.id)
+        printed = corex("logs", job.id)
+        assert not job.wait(timeout=1).ok
+    assert (followed.returncode, printed.returncode) == (code, 0)
+    assert followed.stderr == printed.stderr
+    assert followed.stderr.startswith(said)
+    assert bool(said) == bool(followed.stderr)
+
+
+def test_a_job_whose_result_has_gone_was_not_seen_to_succeed(
+    corex: Run, nodes: list[NodeProcess], redis_url: str, namespace: str
+) -> None:
+    """Its log is printed, and there is no result to exit by, as `result` says too."""
+    with Client(redis_url, namespace=namespace) as cx, redis.Redis.from_url(redis_url) as raw:
+        job = cx.node("n1").bash("echo a", stream=True)
+        assert job.wait(timeout=10).ok
+        raw.delete(Keys(namespace).result(job.id))
+    followed, printed = corex("logs", "-f", job.id), corex("logs", job.id)
+    assert (followed.stdout, followed.returncode) == ("a\n", 3)
+    assert f"job {job.id}: no result" in followed.stderr
+    assert (printed.stdout, printed.stderr, printed.returncode) == ("a\n", "", 0)
 
 
 def test_a_detached_job_is_killed(corex: Run, nodes: list[NodeProcess]) -> None:

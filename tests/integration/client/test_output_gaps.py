@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -202,7 +203,30 @@ def test_a_job_whose_agent_was_killed(redis_url: str, namespace: str, run_node: 
         _check_order(seen)
         assert job.wait(timeout=1).state == "LOST"
         told = _logs(redis_url, namespace, "-f", job.id)
-    assert (told.stdout, told.returncode) == ("a\n", 0)
+    assert (told.stdout, told.returncode) == ("a\n", 1)
+    assert f"corex: {node.id}: LOST 503: " in told.stderr
+
+
+def test_logs_end_when_another_agent_settles_the_job(
+    redis_url: str, namespace: str, run_node: RunNode
+) -> None:
+    """Whoever follows a job whose agent was killed is told on stderr that it was lost."""
+    short = {
+        "COREX_NODE_LIMITS_LEASE": "1.5",
+        "COREX_NODE_LIMITS_HEARTBEAT": "0.3",
+        "COREX_NODE_LIMITS_REAP": "1",
+    }
+    node = run_node("n1", env=short)
+    run_node("n2", env=short)
+    with Client(redis_url, namespace=namespace) as cx:
+        job = cx.node("n1").bash("sleep 60", stream=True)
+        eventually(lambda: job.state().stage == "running")
+        with meanwhile(node.kill):
+            told = _logs(redis_url, namespace, "-f", job.id)
+        result = job.wait(timeout=1)
+    assert result.state == "LOST"
+    assert (told.stdout, told.returncode) == ("", 1)
+    assert told.stderr == f"corex: n1: LOST 503: {json.loads(result.data)}\n"
 
 
 def test_jobs_that_never_ran_end_their_followers(
