@@ -377,6 +377,8 @@ class Heartbeat:
             "running": load.running,
             "queued": load.queued,
             "quiet": int(self.quiet),
+            "lease_ms": self._ttl_ms,
+            "heartbeat_ms": int(self._every * 1000),
         }
 
     def _is_gone(self, answer: LeaseAnswer) -> bool:
