@@ -14,7 +14,7 @@ from corex_node.ticket import Ticket
 from corex_shared.finishing import Finish
 
 WINDOW = 10.0
-"""Seconds for which what was written is remembered."""
+"""Seconds for which what was written is remembered at most."""
 _MOST = 20_000
 _MOST_BYTES = 16 * 1024 * 1024
 
@@ -31,11 +31,21 @@ class _Written(NamedTuple):
 
 
 class Ledger:
-    """The ends of jobs that Redis has taken within the last seconds."""
+    """The ends of jobs that Redis has taken within the last seconds.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """Begin empty; `clock` tells monotonic seconds."""
+    Attributes:
+        window: for so many seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float], retention: float = WINDOW) -> None:
+        """Begin empty.
+
+        Args:
+            clock: tells monotonic seconds.
+            retention: how long results live, in seconds: what has expired is not forgotten.
+        """
         self._clock = clock
+        self.window = min(WINDOW, retention)
         self._written: deque[_Written] = deque()
         self._by_job: dict[str, End] = {}
         self._bytes = 0
@@ -73,7 +83,7 @@ class Ledger:
 
     def prune(self) -> None:
         """Forget what is old, or too much."""
-        oldest = self._clock() - WINDOW
+        oldest = self._clock() - self.window
         while self._written and (
             self._written[0].at <= oldest or len(self._by_job) > _MOST or self._bytes > _MOST_BYTES
         ):

@@ -42,6 +42,16 @@ def test_an_end_is_remembered_for_the_window_and_no_longer() -> None:
     assert "a" not in found
 
 
+def test_an_end_is_not_remembered_beyond_its_result() -> None:
+    clock = Clock()
+    found = Ledger(clock, retention=WINDOW / 5)
+    _add(found, "a")
+    clock.now += WINDOW / 5
+    found.prune()
+    assert _ids(found) == []
+    assert Ledger(clock, retention=WINDOW * 5).window == WINDOW
+
+
 def test_an_end_that_is_told_again_is_remembered_anew_and_once() -> None:
     clock = Clock()
     found = Ledger(clock)
