@@ -205,6 +205,8 @@ class Outbox:
             taken = await self._write(batch)
             if taken and self.on_taken is not None:
                 await self.on_taken(taken)
+            for ticket in taken:
+                ticket.inbound = None
             self._fields.difference_update((ticket.group, ticket.field) for ticket in taken)
             self._relieve()
 
@@ -276,11 +278,12 @@ class Outbox:
             is_again = at >= first
             if not is_again:
                 self._undelivered.pop(end.job_id, None)
-            if answer in (WRITTEN, PRESENT):
-                written.append((ticket, end))
-            elif answer == TAKEN and not is_again:
+            if answer == TAKEN and not is_again:
                 taken.append(ticket)
                 continue
+            ticket.inbound = None  # it holds the ticket, a cycle, and all that came
+            if answer in (WRITTEN, PRESENT):
+                written.append((ticket, end))
             elif self._is_others(ticket, end, answer, is_again=is_again):
                 continue
             claim = ticket.claim(self._node) if ticket.group else ""
