@@ -193,7 +193,8 @@ class Admission:
         """Tell why a command is not to be run; None when it is."""
         if is_lost(command, was):
             return of_state(JobState.LOST, "the agent died while it ran")
-        refusal = refusal_of(command, entry is not None, self._clock.now_ms())
+        now_ms = self._clock.now_ms() if command.expires_at is not None else 0
+        refusal = refusal_of(command, entry is not None, now_ms)
         return refusal.outcome if refusal is not None else None
 
     def _unstarted(self, command: Command, outcome: Outcome) -> JobResult:

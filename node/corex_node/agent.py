@@ -229,6 +229,7 @@ class Agent:
         self._outbox.is_busy = lambda: manager.running >= _BUSY
         self._outbox.on_taken = self._admission.reject_taken
         self._reconciler.groups = self._groups.places
+        self._reconciler.is_quiet = self._stopping.is_set
         self._journal.on_lost = self._groups.disown
         heartbeat.renewals.append(self._groups)
         heartbeat.load = lambda: Load(manager.limits.max_jobs, manager.running, manager.waiting)
@@ -385,7 +386,7 @@ class Agent:
     async def _wind_down(self, intakes: list[Intake], claiming: list[asyncio.Task[None]]) -> None:
         """Stop in order; each step is bounded in time, and the next comes whatever happens.
 
-        1. quiet: no command is claimed any more
+        1. quiet: no command is claimed any more, and what is compared after a break is finished
         2. what was claimed and has not started goes back to its list
         3. drain: running jobs may end by themselves; those between two runs are parted with
         4. the others are stopped
@@ -397,9 +398,11 @@ class Agent:
         limits = self._config.limits
         _log.info("node.stopping", running=self._manager.running, waiting=self._manager.waiting)
         self._heartbeat.quiet = True
-        await bounded(self._store.go_quiet(), "quiet")
+        is_there = await bounded(self._store.go_quiet(), "quiet")
         await bounded(self._groups.go_quiet(), "quiet in groups")
         await end(claiming, STEP)
+        if is_there:  # else what is compared waits for Redis, as long as it takes
+            await bounded(self._reconciler.settled(), "compare")
         for settled in [*(intake.settled() for intake in intakes), self._groups.settled()]:
             await bounded(settled, "admit")
         known = self._admission.known_fields

@@ -126,11 +126,13 @@ def _from_parents(context: typer.Context, name: str) -> str | None:
     """Find a global option that was given to `corex` itself.
 
     One that comes from its environment variable, which is for clients too (COREX_URL), gives way to
-    the variable that is the node's own.
+    the variable that is the node's own; and is left to the settings if these know it themselves,
+    so that what is wrong with it is said of the environment.
     """
     root = context.find_root()
     value, source = root.params.get(name), root.get_parameter_source(name)
     from_environment = source is not None and source.name == "ENVIRONMENT"
-    if from_environment and f"{settings.PREFIX}{name.upper()}" in os.environ:
+    known = settings.URL_VARIABLES if name == "url" else (f"{settings.PREFIX}{name.upper()}",)
+    if from_environment and any(variable in os.environ for variable in known):
         return None
     return value if isinstance(value, str) else None

@@ -30,6 +30,7 @@ from corex_node.config_tables import (
     Text,
     Variable,
 )
+from corex_shared.connection import Endpoint
 from corex_shared.errors import ConfigError
 from corex_shared.identifiers import is_valid_id
 
@@ -99,6 +100,7 @@ def load(
     sources.merge(chosen, "options")
     config = _check(sources.tree, str(path) if path is not None else "settings")
     _check_together(config.limits, sources)
+    _check_url(config.main.url, sources)
     return config
 
 
@@ -192,6 +194,14 @@ def _check_together(limits: LimitsTable, sources: _Sources) -> None:
         key, other = "limits.restart_cap", "limits.restart_first"
         reason = f"it must be at least {other}, which is {limits.restart_first:g} s"
         raise ConfigError(sources.source(key, other), key, reason)
+
+
+def _check_url(url: str, sources: _Sources) -> None:
+    """Check the URL, and the files that it names; nothing is opened."""
+    try:
+        Endpoint(url)
+    except ConfigError as error:
+        raise ConfigError(sources.source("main.url"), "main.url", error.reason) from error
 
 
 def _check(tree: Mapping[str, Any], source: str) -> Config:

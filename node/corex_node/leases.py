@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from corex_node.absence import Absence
 from corex_node.clock import ServerClock
 from corex_shared.errors import LeaseHeldError, StoreError, StoreUnavailableError
 from corex_shared.scripts import Call
@@ -225,6 +226,7 @@ class Heartbeat:
         self._every = every
         self._stopped = False
         self._wake = threading.Event()
+        self._absence = Absence("heartbeat")
         self._held_until = 0.0  # monotonic; when the lease runs out unless it is renewed
         self._told_lapsed = False
         self._thread: threading.Thread | None = None
@@ -306,13 +308,15 @@ class Heartbeat:
                 return
             try:
                 answer = self._renew("")
+                self._absence.back()
                 pause = self._every
             except StoreUnavailableError as error:
-                _log.warning("heartbeat.away", reason=str(error))
+                self._absence.away(str(error))
                 pause = min(_RETRY, self._every)
                 self._look_at_the_clock(self._held_until)
                 continue
             except StoreError as error:
+                self._absence.back()
                 _log.error("heartbeat.refused", reason=str(error))
                 pause = self._every
                 continue

@@ -24,7 +24,7 @@ from msgspec import Struct
 from corex_node.backlog import Backlog, JobBacklog
 from corex_node.faults import ENDED, FAULTS, FINISHED, RELEASED
 from corex_node.finishes import finish_of
-from corex_node.ledger import WINDOW, End, Ledger
+from corex_node.ledger import End, Ledger
 from corex_node.manager.jobs import Job
 from corex_node.patience import until_available
 from corex_node.records import Emission, Held
@@ -82,6 +82,7 @@ class _Batch:
     finishes: list[Finish] = field(default_factory=list)
     released: list[Held] = field(default_factory=list)
     tickets: list[Ticket] = field(default_factory=list)  # of the finishes
+    again: int = 0  # the last so many of the finishes are told again
 
 
 class Outbox:
@@ -105,7 +106,7 @@ class Outbox:
         self._idle.set()
         self._away = False
         self._held_up = False
-        self.ledger = Ledger(time.monotonic)
+        self.ledger = Ledger(time.monotonic, limits.retention_ms / 1000)
         self._pruning: asyncio.TimerHandle | None = None
         self.is_busy: Callable[[], bool] = lambda: False
         self.on_away: Callable[[], None] = lambda: None
@@ -204,6 +205,8 @@ class Outbox:
             taken = await self._write(batch)
             if taken and self.on_taken is not None:
                 await self.on_taken(taken)
+            for ticket in taken:
+                ticket.inbound = None
             self._fields.difference_update((ticket.group, ticket.field) for ticket in taken)
             self._relieve()
 
@@ -269,14 +272,19 @@ class Outbox:
             FAULTS.reach(RELEASED)
         taken: list[Ticket] = []
         written: list[End] = []
-        for ticket, end, answer in zip(batch.tickets, batch.finishes, answers, strict=True):
-            self._undelivered.pop(end.job_id, None)
-            if answer in (WRITTEN, PRESENT):
-                written.append((ticket, end))
-            elif answer == TAKEN:
+        told = zip(batch.tickets, batch.finishes, answers, strict=True)
+        first = len(batch.finishes) - batch.again
+        for at, (ticket, end, answer) in enumerate(told):
+            is_again = at >= first
+            if not is_again:
+                self._undelivered.pop(end.job_id, None)
+            if answer == TAKEN and not is_again:
                 taken.append(ticket)
                 continue
-            elif self._is_others(ticket, end, answer):
+            ticket.inbound = None  # it holds the ticket, a cycle, and all that came
+            if answer in (WRITTEN, PRESENT):
+                written.append((ticket, end))
+            elif self._is_others(ticket, end, answer, is_again=is_again):
                 continue
             claim = ticket.claim(self._node) if ticket.group else ""
             self._release.append(Held(ticket.group, ticket.field, claim))
@@ -285,11 +293,15 @@ class Outbox:
         self._fields.difference_update((held.group, held.field) for held in batch.released)
         return taken
 
-    def _is_others(self, ticket: Ticket, end: Finish, answer: int) -> bool:
+    def _is_others(self, ticket: Ticket, end: Finish, answer: int, *, is_again: bool) -> bool:
         """Take note of a result that was refused; tell whether its claim is others' to end."""
         # A command of its ID that comes now is no copy of ours: others have handed it on.
         self.ledger.forget(end.job_id)
-        _log.error("result.refused", job=end.job_id, answer=answer, state=end.state)
+        if is_again:  # Redis had taken it: whoever waited for it has heard of it
+            say, event = _log.info, "result.not_taken_again"
+        else:
+            say, event = _log.error, "result.refused"
+        say(event, job=end.job_id, answer=answer, state=end.state)
         if answer == STALE and ticket.group:
             # Whoever took the job over may have died before he gave its command back.
             self._fields.discard((ticket.group, ticket.field))
@@ -299,7 +311,7 @@ class Outbox:
     def _prune_later(self) -> None:
         """See that a ledger to which nothing is added does not keep what is old."""
         if self._pruning is None and self.ledger:
-            self._pruning = asyncio.get_running_loop().call_later(WINDOW, self._prune)
+            self._pruning = asyncio.get_running_loop().call_later(self.ledger.window, self._prune)
 
     def _prune(self) -> None:
         self._pruning = None
@@ -318,6 +330,7 @@ class Outbox:
             batch.tickets.append(end.ticket)
         room = _MOST_RESULTS - len(batch.finishes)
         again, self._again = self._again[:room], self._again[room:]
+        batch.again = len(again)
         for ticket, finish in again:
             batch.finishes.append(finish)
             batch.tickets.append(ticket)

@@ -59,20 +59,24 @@ def serve(config: Config) -> int:
     """Run an agent until SIGTERM or SIGINT.
 
     Returns:
-        0 when it stopped in good order, else 1, the reason logged.
+        0 when it stopped in good order, 2 when the settings cannot be used, else 1, the reason
+        logged.
     """
     try:
-        asyncio.run(_serve(config))
+        return asyncio.run(_serve(config))
     except CorexError as error:
         _log.error("node.failed", reason=str(error), kind=type(error).__name__)
         return 1
-    return 0
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config) -> int:
     # What a spawner that was killed leaves behind comes to us, and is ended.
     prctl.set_child_subreaper(True)
-    agent = Agent(config)
+    try:
+        agent = Agent(config)
+    except ConfigError as error:  # of what only its parts know, such as the names of commands
+        sys.stderr.write(f"corex: {error}\n")
+        return USAGE
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)
@@ -84,6 +88,7 @@ async def _serve(config: Config) -> None:
     # Short runs of one thread keep the heartbeat's thread on time under load.
     sys.setswitchinterval(0.001)
     await agent.run()
+    return 0
 
 
 def _show(agent: Agent) -> None:

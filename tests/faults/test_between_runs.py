@@ -83,3 +83,21 @@ def test_the_next_agent_counts_on(
     result = wire.result(job)
     assert (result["state"], result["attempts"]) == ("ERROR", 3)
     assert len(runs.read_text().split()) == 3
+
+
+def test_a_stopping_agent_leaves_what_waits_for_its_next_one(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire
+) -> None:
+    """Also when connections break meanwhile: it is not taken up, and killed, once more."""
+    node = run_node("n1", url=own_redis.url)
+    job = wire.script("true", recurring_period=60)
+    eventually(lambda: _claimed_as(wire, job, "waiting"), "it waits for its next run")
+    running = wire.script("sleep 2; echo done")
+    wire.wait_stage(running, "running")
+    node.process.terminate()
+    eventually(lambda: "node.stopping" in node.log_text())
+    wire.redis.client_kill_filter(_type="normal", skipme=True)
+    assert wire.result(running)["streams"][0] == "done\n"
+    assert node.wait() == 0
+    assert _claimed_as(wire, job, "waiting")
+    assert "state" not in wire.state(job)

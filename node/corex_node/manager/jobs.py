@@ -24,6 +24,8 @@ from corex_node.process.tail import Tail
 from corex_shared.models import Command, JobResult
 from corex_shared.states import Level, Stage
 
+_NO_TIMERS = (None, None, None)
+
 
 class Demand(Struct, frozen=True):
     """Which messages of a job anyone is to see as they come.
@@ -180,7 +182,10 @@ class Job:
 
     def cancel_timers(self) -> None:
         """Cancel whatever is to happen to it by itself."""
-        for timer in (self.run_timer, self.wait_timer, self.partial_timer):
+        timers = (self.run_timer, self.wait_timer, self.partial_timer)
+        if timers == _NO_TIMERS and self.delay_timers is None:  # as of most jobs, twice
+            return
+        for timer in timers:
             if timer is not None:
                 timer.cancel()
         self.run_timer = self.wait_timer = self.partial_timer = None

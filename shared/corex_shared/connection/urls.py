@@ -169,7 +169,17 @@ def _options(query: str, kind: Kind, tls: bool) -> tuple[dict[str, Any], dict[st
     typed: dict[str, Any] = dict(redis.asyncio.connection.parse_url(f"redis://?{query}"))
     for name in _SENTINEL_OPTIONS:
         typed.pop(name, None)
+    _check_values(typed)
     return typed, sentinel
+
+
+def _check_values(options: Mapping[str, Any]) -> None:
+    """Check what redis-py looks at only when a client or a connection is made."""
+    for name, least in (("db", 0), ("max_connections", 1)):
+        if name in options and options[name] < least:
+            raise ValueError(f"{name} must be at least {least}")
+    if options.get("ssl_cert_reqs", "none") not in ("none", "optional", "required"):
+        raise ValueError("ssl_cert_reqs must be none, optional or required")
 
 
 def safe_url(url: str) -> str:
