@@ -13,11 +13,18 @@ import redis
 
 from corex_node.process.embedded import EmbeddedRedis
 from corex_shared.keys import Keys
+from tests.helpers.bytecode import compile_packages
 from tests.helpers.eventually import eventually
 from tests.helpers.leftovers import Leftovers
 from tests.helpers.nodes import NodeProcess, RunNode
 
 __all__ = ["RunNode"]  # what tests call the type of `run_node`
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare what all tests have use for, once, and not in each worker of xdist."""
+    if not hasattr(config, "workerinput"):
+        compile_packages(Path(__file__).parents[1])
 
 
 @pytest.fixture(scope="session", autouse=True)
