@@ -21,10 +21,29 @@ from tests.helpers.nodes import NodeProcess, RunNode
 __all__ = ["RunNode"]  # what tests call the type of `run_node`
 
 
+_ROOT = Path(__file__).parents[1]
+_SLOWEST_FIRST = ("tests/faults", "tests/integration", "tests/e2e")
+"""Folders whose files take long, each in one worker: begun late, they would be waited for."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare what all tests have use for, once, and not in each worker of xdist."""
     if not hasattr(config, "workerinput"):
-        compile_packages(Path(__file__).parents[1])
+        compile_packages(_ROOT)
+    # By itself xdist takes files with many tests first; ours of few tests are the slow ones.
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the slow files begin first; the order is kept otherwise."""
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    folders = enumerate(_SLOWEST_FIRST)
+    slow = (turn for turn, folder in folders if item.path.is_relative_to(_ROOT / folder))
+    return next(slow, len(_SLOWEST_FIRST))
 
 
 @pytest.fixture(scope="session", autouse=True)
