@@ -302,6 +302,7 @@ def test_the_log_of_a_running_job(redis_url: str, namespace: str, run_node: RunN
     assert told.stdout
 
 
+@pytest.mark.usefixtures("quick_pulse")
 async def test_the_asyncio_client_fills_gaps_too(
     proxy: StrandingProxy, redis_url: str, namespace: str, run_node: RunNode
 ) -> None:
