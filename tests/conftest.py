@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -44,6 +45,20 @@ def _turn(item: pytest.Item) -> int:
     folders = enumerate(_SLOWEST_FIRST)
     slow = (turn for turn, folder in folders if item.path.is_relative_to(_ROOT / folder))
     return next(slow, len(_SLOWEST_FIRST))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _heard_signals() -> None:
+    """Hear what a shell has had programs ignore that it starts in the background.
+
+    Whatever tests start would ignore it too, and tests interrupt programs.
+    """
+    for number, default in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, default)
 
 
 @pytest.fixture(scope="session", autouse=True)
