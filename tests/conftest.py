@@ -67,7 +67,7 @@ def leftovers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Leftovers]:
     found = Leftovers(tmp_path_factory.mktemp("tmp"))
     yield found
     with suppress(AssertionError):
-        eventually(lambda: not found.processes(), seconds=5)
+        eventually(lambda: not found.processes())
     assert found.processes() == []
     assert found.files() == []
 
