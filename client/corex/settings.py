@@ -7,7 +7,7 @@ from typing import Literal
 
 from corex.core import Core
 from corex_shared.codec import Encoding
-from corex_shared.connection import DEFAULT_URL
+from corex_shared.defaults import DEFAULT_URL
 from corex_shared.errors import ConfigError
 from corex_shared.identifiers import is_valid_id
 from corex_shared.keys import DEFAULT_NAMESPACE, Keys

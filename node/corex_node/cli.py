@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from corex_node import config as settings
-from corex_node import logs
 from corex_node.config import Config
 from corex_node.process.embedded import EmbeddedRedis
-from corex_node.service import USAGE, replace_process, serve
+from corex_node.replacement import USAGE, replace_process
 from corex_shared.errors import ConfigError, CorexError
+
+# The agent is loaded by a process of its own: what it needs is missed here, where it can be said.
+for _needed in ("prctl", "psutil", "structlog"):
+    if find_spec(_needed) is None:
+        raise ModuleNotFoundError(f"No module named {_needed!r}", name=_needed)
 
 node_app = typer.Typer(help="The agent of this machine.", no_args_is_help=True)
 
@@ -100,6 +105,10 @@ def dev(
 
 
 def _serve(loaded: Config) -> int:
+    # `corex node run` does without: it takes longer to load than all else of the command line.
+    from corex_node import logs
+    from corex_node.service import serve
+
     logs.configure(loaded.logging.level, loaded.logging.format, loaded.logging.file)
     return serve(loaded)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from corex_shared.codec import DEFAULT_LIMIT
-from corex_shared.connection import DEFAULT_URL
+from corex_shared.defaults import DEFAULT_URL
 from corex_shared.identifiers import ID_PATTERN
 from corex_shared.keys import DEFAULT_NAMESPACE
 from corex_shared.models import Identifier

@@ -10,7 +10,6 @@ import gc
 import os
 import signal
 import sys
-from typing import NoReturn
 
 import msgspec
 import prctl
@@ -20,25 +19,10 @@ from corex_node import logs
 from corex_node.agent import Agent
 from corex_node.config import Config
 from corex_node.faults import FAULTS, VARIABLE
+from corex_node.replacement import USAGE
 from corex_shared.errors import ConfigError, CorexError
 
-USAGE = 2
-"""Exit code of settings that cannot be used."""
-
 _log = structlog.get_logger()
-
-
-def replace_process(config: Config) -> NoReturn:
-    """Become an agent: the same process, without what the command line had loaded.
-
-    That is a fifth of its memory. The settings go along in a file of memory, since they may hold
-    a password.
-    """
-    settings = os.memfd_create("corex-node")
-    os.write(settings, msgspec.json.encode(config))
-    os.lseek(settings, 0, os.SEEK_SET)
-    os.set_inheritable(settings, True)
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "corex_node.lean", str(settings)])
 
 
 def main() -> int:

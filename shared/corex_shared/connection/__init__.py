@@ -16,13 +16,12 @@ from corex_shared.connection.execution import (
     load_scripts,
     server_infos,
 )
-from corex_shared.connection.urls import DEFAULT_URL, safe_url
+from corex_shared.connection.urls import safe_url
 
 __all__ = [
     "BLOCK_MARGIN",
     "COMMAND_TIMEOUT",
     "CONNECT_TIMEOUT",
-    "DEFAULT_URL",
     "HEALTH_CHECK",
     "AsyncRedisClient",
     "Endpoint",

@@ -23,8 +23,6 @@ import redis.asyncio.connection
 
 from corex_shared.errors import ConfigError
 
-DEFAULT_URL = "redis://127.0.0.1:6379/0"
-
 Address = tuple[str, int]
 """Host and port."""
 

@@ -162,14 +162,14 @@ def test_a_script_from_stdin(corex: Run, nodes: list[NodeProcess]) -> None:
 
 def test_output_is_live(start: Start, nodes: list[NodeProcess]) -> None:
     """Lines are there while the process still runs."""
-    process = start("sh", "n1", "echo first; sleep 20")
+    process = start("sh", "n1", "echo first; sleep 60")
     assert process.stdout is not None
     begun = time.monotonic()
     assert process.stdout.readline() == "first\n"
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 40
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 130
+    assert process.wait(30) == 130
 
 
 def test_long_output_is_complete(corex: Run, nodes: list[NodeProcess]) -> None:
@@ -321,22 +321,24 @@ def test_an_interruption_kills_what_was_started(
     assert process.stdout.readline().endswith("started\n")
     assert process.stdout.readline().endswith("started\n")
     process.send_signal(number)
-    assert process.wait(15) == code
+    assert process.wait(30) == code
     eventually(lambda: not _runs(f"98.{number.value}"))
 
 
 def test_a_second_interruption_leaves_at_once(start: Start, nodes: list[NodeProcess]) -> None:
     """Who does not want to wait for stubborn processes need not."""
-    process = start("sh", "n1", "--grace", "3", "trap '' TERM; echo started; sleep 4; sleep 4")
+    process = start("sh", "n1", "--grace", "40", "trap '' TERM; echo $$; sleep 40; sleep 40")
     assert process.stdout is not None
-    assert process.stdout.readline() == "started\n"
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
-    assert process.poll() is None
-    begun = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 130
-    assert time.monotonic() - begun < 1.5
+    stubborn = psutil.Process(int(process.stdout.readline()))
+    try:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130  # half of the grace
+    finally:
+        for member in [stubborn, *stubborn.children()]:  # the list is made before any is killed
+            member.kill()
 
 
 def test_an_interruption_withdraws_what_was_not_taken(
@@ -356,7 +358,7 @@ def test_an_interruption_withdraws_what_was_not_taken(
             process = start("sh", "n1", "sleep 99.5")
             eventually(lambda: cx.perform(_length(queued)) == 1)
             process.send_signal(signal.SIGINT)
-            assert process.wait(10) == 130
+            assert process.wait(30) == 130
             assert cx.perform(_length(queued)) == 0
     finally:
         for member in reversed(family):
@@ -377,7 +379,7 @@ def test_a_closed_pipe_kills_what_was_started(start: Start, nodes: list[NodeProc
     assert process.stderr is not None
     assert process.stdout.readline() == "line\n"
     process.stdout.close()
-    assert process.wait(15) == 141
+    assert process.wait(30) == 141
     assert process.stderr.read() == ""
     eventually(lambda: not _runs("0.0507"))
 

@@ -36,7 +36,7 @@ def far(proxy: StrandingProxy, redis_url: str, namespace: str) -> Iterator[Clien
 
 
 def _logs(
-    url: str, namespace: str, *arguments: str, seconds: float = 30
+    url: str, namespace: str, *arguments: str, seconds: float = 50
 ) -> subprocess.CompletedProcess[str]:
     options = ["--url", url, "--namespace", namespace, "logs"]
     return subprocess.run(
@@ -77,7 +77,7 @@ def test_half_open_connections_are_noticed(
         if len(seen) == 3:
             assert proxy.strand() >= 1
             begun = time.monotonic()
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 25  # and some for a busy machine
     assert _text(seen) == _TICKED
     _check_order(seen)
 
@@ -201,7 +201,7 @@ def test_a_job_whose_agent_was_killed(redis_url: str, namespace: str, run_node: 
             seen.extend(job.stream(timeout=30))
         assert seen[0].text == "a\n"
         _check_order(seen)
-        assert job.wait(timeout=1).state == "LOST"
+        assert job.wait(timeout=10).state == "LOST"
         told = _logs(redis_url, namespace, "-f", job.id)
     assert (told.stdout, told.returncode) == ("a\n", 1)
     assert f"corex: {node.id}: LOST 503: " in told.stderr
@@ -252,7 +252,7 @@ def test_jobs_that_never_ran_end_their_followers(
             for job in several:
                 messages = list(job.stream(timeout=10))
                 assert [message.is_last for message in messages] == [True], state
-                assert job.wait(timeout=5).state.name == state
+                assert job.wait(timeout=10).state.name == state
         assert first.kill()
         assert list(first.stream(timeout=10))[-1].is_last
         del agent
@@ -318,7 +318,7 @@ def test_the_log_of_a_running_job(redis_url: str, namespace: str, run_node: RunN
     with Client(redis_url, namespace=namespace) as cx:
         job = cx.node(node.id).bash("echo first; while :; do seq 100; done", stream=True)
         eventually(lambda: next(iter(job.stream(timeout=10))).text)
-        told = _logs(redis_url, namespace, job.id, seconds=20)
+        told = _logs(redis_url, namespace, job.id, seconds=40)
         assert job.state().stage == "running"
         assert job.kill()
         assert job.wait(timeout=10).state.name == "KILLED"
@@ -326,6 +326,7 @@ def test_the_log_of_a_running_job(redis_url: str, namespace: str, run_node: RunN
     assert told.stdout
 
 
+@pytest.mark.usefixtures("quick_pulse")
 async def test_the_asyncio_client_fills_gaps_too(
     proxy: StrandingProxy, redis_url: str, namespace: str, run_node: RunNode
 ) -> None:

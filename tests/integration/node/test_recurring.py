@@ -64,7 +64,7 @@ def test_unscheduled_between_two_runs_it_ends_with_the_outcome_of_the_last(wire:
     begun = time.monotonic()
     assert _unschedule(wire, job) is True
     result = wire.result(job)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20  # its next run is in a minute
     assert (result["state"], result["code"], result["attempts"]) == ("ERROR", 1007, 1)
     assert result["streams"][0] == "out\n"
     assert _unschedule(wire, job) is False

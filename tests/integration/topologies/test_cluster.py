@@ -64,6 +64,7 @@ def test_the_node_s_slot_moves_during_load(
     assert "node.stopping" not in node.log_text()
 
 
+@pytest.mark.usefixtures("by_inbox")
 def test_the_slot_of_an_inbox_moves_while_it_is_waited_on(
     sound: Cluster, run_node: RunNode, cx: Client, keys: Keys
 ) -> None:
@@ -72,7 +73,7 @@ def test_the_slot_of_an_inbox_moves_while_it_is_waited_on(
     job = cx.node("n1").bash("sleep 1")
     slot = sound.slot(keys.inbox(cx.id))
     with _meanwhile(lambda: sound.move(slot, _another(sound, sound.owner(slot)))):
-        assert job.wait(timeout=4).ok
+        assert job.wait(timeout=20).ok
 
 
 def test_the_slot_of_a_job_moves_while_it_streams(

@@ -203,7 +203,7 @@ async def test_an_error_that_nobody_has_foreseen_is_told_of() -> None:
     heartbeat = Heartbeat(Store(ValueError("what?")), IDENTITY, ServerClock(), ttl=15, every=0.01)
     heartbeat.on_failed = failed.put
     heartbeat.start()
-    error = await asyncio.to_thread(failed.get, timeout=5)
+    error = await asyncio.to_thread(failed.get, timeout=15)
     heartbeat.stop()
     assert str(error) == "what?"
 
