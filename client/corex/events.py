@@ -1,8 +1,8 @@
 """Following the events of nodes and jobs: who ran what, where, when, and how it ended.
 
-There is no log of events. What is published while a connection is lost is not heard; then an
-`EventGap` says so, and another one for each node, with how many, as soon as the numbers of its
-events tell that some are missing.
+There is no log of events. What is published while a connection is lost is not heard: an `EventGap`
+says when that began, and another one when it ended; and one for each node, with how many, as soon
+as the numbers of its events tell that some are missing.
 """
 
 from __future__ import annotations
@@ -152,12 +152,14 @@ def follow_events(
                 subscribed = True
                 patience.succeeded()
                 yield from following.connected(core.now_ms())
+                continue
             if not patience.left:
                 raise patience.timeout()
             for payload in (yield Listen(min(LISTEN, patience.left))):
                 yield from following.take(payload)
         except StoreUnavailableError as error:
             subscribed = False
+            yield from following.away(error, core.now_ms())
             yield patience.failed(error)
 
 
@@ -169,13 +171,19 @@ class _Following:
         self._kinds = tuple(kinds)
         self._job = job
         self._last: dict[str, int] = {}  # those heard of last at the end
-        self._connections = 0
+        self._is_away = False
+
+    def away(self, error: StoreUnavailableError, now_ms: int) -> Plan[None]:
+        """Take note that nothing is heard, until there is a connection."""
+        if not self._is_away:
+            self._is_away = True
+            yield Emit(EventGap("gap", "", now_ms, why=f"nothing is heard: {error}"))
 
     def connected(self, now_ms: int) -> Plan[None]:
         """Take note of a new connection; what was published since the last one is lost."""
-        self._connections += 1
-        if self._connections > 1:
-            why = "the connection was lost; what happened meanwhile was not heard"
+        if self._is_away:
+            self._is_away = False
+            why = "connected again; what happened meanwhile was not heard"
             yield Emit(EventGap("gap", "", now_ms, why=why))
 
     def take(self, payload: bytes) -> Plan[None]:

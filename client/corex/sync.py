@@ -186,8 +186,9 @@ class Client:
     ) -> Iterator[Event]:
         """Follow what happens to nodes and jobs, as it is told: who ran what, and how it ended.
 
-        There is no log of events: after a loss of the connection a `corex.EventGap` says so, and
-        one for each node how many of its events were not heard.
+        There is no log of events: when there is no connection (any more) a `corex.EventGap` says
+        so, another one when there is again, and one for each node how many of its events were not
+        heard.
 
         Args:
             glob: over node IDs; several with commas between them.

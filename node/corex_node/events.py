@@ -248,14 +248,19 @@ class Events:
             _log.warning("events.dropped", count=self._dropped, node=self._node)
             self._seq, self._dropped = self._seq + self._dropped, 0
         taken, self._waiting = self._waiting, deque()
-        return [self._number(happening) for happening in taken]
+        return [encoded for happening in taken if (encoded := self._number(happening))]
 
     def _number(self, happening: Happening) -> bytes:
+        """Encode an event; b"" for one that cannot be: nothing of ours may hold up the outbox."""
         happening.seq = self._seq = self._seq + 1
-        if isinstance(happening, _Other):
-            head = msgspec.structs.asdict(happening)
-            return _encode({**head.pop("fields"), **head})
-        return _encode(happening)
+        try:
+            if isinstance(happening, _Other):
+                head = msgspec.structs.asdict(happening)
+                return _encode({**head.pop("fields"), **head})
+            return _encode(happening)
+        except (TypeError, ValueError):  # text of the system that is no UTF-8, in a reason
+            _log.exception("events.not_encoded", kind=happening.event)
+            return b""
 
 
 def now_ms() -> int:

@@ -120,12 +120,21 @@ def test_a_lost_connection_is_told_and_then_what_was_missed() -> None:
     plan = follow_events(make_core(clock), ["*"], 60)
     heard = [told("a", seq=1)], GONE, None, [told("b", seq=5)]
     played = play(plan, None, *heard, clock=clock)
-    assert [event.event for event in played.emitted] == ["a", "gap", "gap", "b"]
-    assert "connection was lost" in played.emitted[1].why
-    assert (played.emitted[1].node, played.emitted[1].count) == ("", None)
-    assert played.emitted[2].count == 3
+    assert [event.event for event in played.emitted] == ["a", "gap", "gap", "gap", "b"]
+    lost, back, missing = played.emitted[1:4]
+    assert (lost.why, lost.node, lost.count) == ("nothing is heard: gone", "", None)
+    assert "connected again" in back.why
+    assert missing.count == 3
     kinds = [type(effect) for effect in played.effects]
     assert kinds == [Subscribe, Listen, Listen, Sleep, Subscribe, Listen, Listen]
+
+
+def test_that_redis_cannot_be_reached_is_told_once() -> None:
+    """Not at every try; whoever waits for events knows that none can come."""
+    clock = Clock()
+    plan = follow_events(make_core(clock), ["*"], 60)
+    played = play(plan, GONE, GONE, GONE, None, [told("a")], clock=clock)
+    assert [event.event for event in played.emitted] == ["gap", "gap", "a"]
 
 
 def test_it_ends_with_its_time() -> None:
