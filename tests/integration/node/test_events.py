@@ -138,6 +138,15 @@ def test_a_job_that_waits_is_told_as_accepted_then_started_then_finished(
     assert [event["event"] for event in of(heard, first)] == ["job.started", "job.finished"]
 
 
+def test_that_a_job_runs_is_told_while_it_does(wire: Wire, heard: Hearing) -> None:
+    """Though nothing else is to be written."""
+    wire.wait_unclaimed()
+    job = wire.script("sleep 60")
+    of(heard, job, "job.started")
+    wire.push("job.kill", {"id": job, "signal": 9}, control=True)
+    of(heard, job)
+
+
 def test_a_job_with_several_runs_is_started_once(wire: Wire, heard: Hearing) -> None:
     job = wire.script("exit 4", max_restart=2)
     events = of(heard, job)
@@ -192,6 +201,16 @@ def test_what_is_rejected_is_told_with_the_reason(wire: Wire, heard: Hearing) ->
     )
     assert junk[0]["reason"]
     assert "SECRET" not in json.dumps(heard())
+
+
+def test_of_a_result_that_was_not_taken_no_end_is_told(wire: Wire, heard: Hearing) -> None:
+    """A ping runs before it is known that its ID is another's: then it is rejected only."""
+    job = wire.script("true")
+    of(heard, job)
+    wire.push("core.ping", id=job)
+    events = of(heard, job, "job.rejected")
+    ends = [event["command"] for event in events if event["event"] == "job.finished"]
+    assert ends == ["bash"]
 
 
 def test_a_flood_drops_nothing_and_keeps_the_order(wire: Wire, heard: Hearing) -> None:
