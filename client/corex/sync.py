@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from corex.core import DOCTOR_TIMEOUT, STREAM_TIMEOUT, WAIT_TIMEOUT
 from corex.effects import Plan
+from corex.events import Event, follow_events
 from corex.gather import as_completed
 from corex.group import Group
 from corex.job import Job
@@ -43,6 +44,7 @@ class Client:
         *,
         namespace: str | None = None,
         encoding: Literal["msgpack", "json"] = "msgpack",
+        name: str | None = None,
     ) -> None:
         """Make a client.
 
@@ -50,11 +52,12 @@ class Client:
             url: where Redis is; else `COREX_URL`, else redis://127.0.0.1:6379/0.
             namespace: the fleet's; else `COREX_NAMESPACE`, else "corex".
             encoding: how commands are written; a job is answered in its command's encoding.
+            name: begins the client's ID, by which events tell who sent a command.
 
         Raises:
             ConfigError: one of them cannot be used.
         """
-        self.core = make_core(namespace, encoding)
+        self.core = make_core(namespace, encoding, name)
         self._transport = SyncTransport(find_url(url), self.core)
 
     @property
@@ -172,6 +175,33 @@ class Client:
             WaitTimeout: the time is up; there is no other end.
         """
         return self.iterate(follow_nodes(self.core, glob.split(","), timeout, levels))
+
+    def events(
+        self,
+        glob: str = "*",
+        *,
+        kinds: Collection[str] = (),
+        job: str | None = None,
+        timeout: float = STREAM_TIMEOUT,
+    ) -> Iterator[Event]:
+        """Follow what happens to nodes and jobs, as it is told: who ran what, and how it ended.
+
+        There is no log of events: when there is no connection (any more) a `corex.EventGap` says
+        so, another one when there is again, and one for each node how many of its events were not
+        heard.
+
+        Args:
+            glob: over node IDs; several with commas between them.
+            kinds: of the events that are wanted, each a whole one (`job.finished`) or its first
+                part (`job`, `node`); all if empty.
+            job: ID of the job whose events are wanted; of all if None.
+            timeout: seconds.
+
+        Raises:
+            InvalidIdError: no job can have that ID.
+            WaitTimeout: the time is up; there is no other end.
+        """
+        return self.iterate(follow_events(self.core, glob.split(","), timeout, kinds, job))
 
     def doctor(self, timeout: float = DOCTOR_TIMEOUT) -> Diagnosis:
         """Check Redis, clocks, permissions and nodes.

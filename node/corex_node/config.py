@@ -22,6 +22,7 @@ from corex_node.config_tables import (
     NAME_RULE,
     RULES,
     Config,
+    EventsTable,
     Extension,
     LimitsTable,
     Logging,
@@ -46,6 +47,7 @@ _TABLES: dict[str, type[Struct]] = {
     "main": Main,
     "limits": LimitsTable,
     "logging": Logging,
+    "events": EventsTable,
     "security": Security,
 }
 _WHERE = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
@@ -161,7 +163,7 @@ def _from_environment(environ: Mapping[str, str]) -> Tree:
 def _place(variable: str) -> tuple[str, str]:
     """Find the table and key of a variable."""
     name = variable.removeprefix(PREFIX).lower()
-    for table in ("limits", "logging", "security"):
+    for table in ("limits", "logging", "events", "security"):
         if name.startswith(f"{table}_"):
             return table, name.removeprefix(f"{table}_")
     return "main", name

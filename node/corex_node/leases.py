@@ -205,9 +205,10 @@ class Heartbeat:
         on_lost: hears that another agent has the lease.
         on_lapsed: hears that the lease has run out, since it could not be renewed.
         on_regained: hears that the lease was taken again after nobody had held it.
+        on_returned: hears, after `on_lapsed`, that the lease is held again.
         on_failed: hears of an error that nobody has foreseen: the lease is not renewed any more.
 
-    The four are called in the heartbeat's thread.
+    The five are called in the heartbeat's thread.
     """
 
     def __init__(
@@ -236,6 +237,7 @@ class Heartbeat:
         self.on_lost: Callable[[], object] = lambda: None
         self.on_lapsed: Callable[[], object] = lambda: None
         self.on_regained: Callable[[], object] = lambda: None
+        self.on_returned: Callable[[], object] = lambda: None
         self.on_failed: Callable[[Exception], object] = lambda error: None
 
     def holds(self) -> bool:
@@ -350,7 +352,9 @@ class Heartbeat:
             held_until, self._held_until = self._held_until, asked + self._ttl_ms / 1000
             if answer.fresh and self._thread is not None:  # at once: the next steps may fail
                 self._regain(held_until)
-            self._told_lapsed = False
+            if self._told_lapsed:
+                self._told_lapsed = False
+                self.on_returned()
             self._renew_others()
             self._store.seen(answer.server_ms)
         return answer

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from corex.cli import call, doctor, jobs, logs, nodes, run_commands
+from corex.cli import call, doctor, events, jobs, logs, nodes, run_commands
 from corex.cli.exits import INTERRUPTED, exit_code_of_error
 from corex.cli.plugins import PluginGroup
 from corex.cli.render import put_line, say
@@ -72,6 +72,7 @@ app.command("result")(jobs.result)
 app.command("logs")(logs.logs)
 app.command("kill")(jobs.kill)
 app.command("nodes")(nodes.nodes)
+app.command("events")(events.events)
 app.command("doctor")(doctor.doctor)
 
 

@@ -21,10 +21,11 @@ def client_of(context: typer.Context) -> Iterator[Client]:
     Raises:
         ConfigError: the URL or the namespace cannot be used.
     """
+    from corex.cli.identity import client_name
     from corex.sync import Client
 
     options = context.find_root().params
-    client = Client(options.get("url"), namespace=options.get("namespace"))
+    client = Client(options.get("url"), namespace=options.get("namespace"), name=client_name())
     try:
         with client:
             yield client

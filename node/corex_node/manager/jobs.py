@@ -90,6 +90,7 @@ class Job:
         "has_slot",
         "hooks",
         "id",
+        "killed_by",
         "last_ms",
         "last_outcome",
         "local",
@@ -146,6 +147,7 @@ class Job:
         self.policy: RestartPolicy | None = None
         self.verdict: Outcome | None = None  # asked for from outside; wins over what it says
         self.last_outcome: Outcome | None = None  # of the last run, while another is to follow
+        self.killed_by = ""  # client that asked for its end, if one did
         self.signalled = 0  # signals that callers sent to the attempt, a bit each
         self.stopping = False  # the attempt was told to end, and is seen to
         self.survivors = 0  # processes of the last attempt that would not die

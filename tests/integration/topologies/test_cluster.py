@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
+import redis
 
 from corex import Client, StoreRefusedError, StoreUnavailableError
 from corex_node.process.embedded import HOST, EmbeddedRedis
@@ -62,6 +64,26 @@ def test_the_node_s_slot_moves_during_load(
     assert [job for job in diary.lines() if job in queued] == queued
     assert node.running
     assert "node.stopping" not in node.log_text()
+
+
+def test_events_reach_who_listens_at_another_server(
+    sound: Cluster, run_node: RunNode, cx: Client, keys: Keys
+) -> None:
+    """The one that publishes them knows of no listener then, and that must not count."""
+    run_node("n1", url=sound.url)
+    elsewhere = _another(sound, sound.owner(sound.slot(keys.claimed("n1"))))
+    with redis.Redis.from_url(elsewhere.url) as client, client.pubsub() as listener:
+        listener.subscribe(keys.events())
+        assert listener.get_message(timeout=10)["type"] == "subscribe"
+        jobs = [cx.node("n1").bash("true") for _ in range(10)]
+        assert all(job.wait(timeout=20).ok for job in jobs)
+        heard: list[dict[str, Any]] = []
+        while len(heard) < 2 * len(jobs):
+            message = listener.get_message(timeout=10)
+            assert message is not None, heard
+            event = json.loads(message["data"])
+            heard += [event] if event["event"] in ("job.started", "job.finished") else []
+    assert {event["job"] for event in heard} == {job.id for job in jobs}
 
 
 @pytest.mark.usefixtures("by_inbox")

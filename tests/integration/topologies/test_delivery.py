@@ -16,6 +16,7 @@ from tests.helpers.diary import Diary
 from tests.helpers.eventually import eventually, eventually_async
 from tests.helpers.nodes import COREX, NodeProcess, RunNode
 from tests.helpers.wire import Wire
+from tests.integration.client.hand import meanwhile
 from tests.integration.topologies.conftest import Topology
 
 COMMANDS = 500
@@ -181,3 +182,26 @@ def test_jobs_of_others_are_waited_for(cx: Client, topology: Topology, namespace
     job: Job = cx.node("n1").bash("sleep 0.3; echo done")
     with Client(topology.url, namespace=namespace) as other:
         assert other.job(job.id).wait(timeout=10).stdout == "done\n"
+
+
+def test_events_are_heard_in_order_wherever_somebody_listens(
+    topology: Topology, namespace: str, cx: Client
+) -> None:
+    """On a Cluster too, whose servers do not know of each other's listeners."""
+    heard: dict[str, list[str]] = {}
+    done: list[bool] = []
+
+    def work() -> None:
+        with Client(topology.url, namespace=namespace) as other:
+            while not done:
+                other.node("n1").bash("true").wait(timeout=20)
+
+    with meanwhile(work):
+        for event in cx.events(kinds=["job"], timeout=30):
+            heard.setdefault(event.job, []).append(event.event)
+            if len(heard) > 10:
+                break
+        done.append(True)
+    whole = [order for order in heard.values() if len(order) > 1]
+    assert len(whole) > 5
+    assert {tuple(order) for order in whole} == {("job.started", "job.finished")}

@@ -69,3 +69,19 @@ def test_importing_corex_loads_no_redis() -> None:
         "sys.exit('redis' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+def test_a_name_begins_the_id_of_a_client() -> None:
+    """Each client has an ID of its own all the same; without a name it is the random part."""
+    first, second = (Client(name="deployer").id for _ in range(2))
+    assert first != second
+    assert first.startswith("deployer:")
+    assert len(Client().id) == 26
+
+
+@pytest.mark.parametrize("name", ["", "no name", "-x", "x" * 102, "ü", "x\n"])
+def test_a_name_that_is_no_identifier_is_an_error(name: str) -> None:
+    """Before anything is opened."""
+    with pytest.raises(ConfigError, match="name"):
+        Client(name=name)
+    assert Client(name="x" * 101).id.startswith("xxx")

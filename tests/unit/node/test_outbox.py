@@ -9,6 +9,8 @@ from typing import Any, cast
 
 import pytest
 
+from corex_node.config_tables import EventsTable
+from corex_node.events import Events
 from corex_node.inbound import Inbound, read
 from corex_node.outbox import Outbox, OutboxLimits
 from corex_node.store import NodeStore
@@ -42,7 +44,8 @@ async def test_what_came_is_forgotten_when_its_end_is_told(answer: int) -> None:
     """At once, and not only when cycles are looked for, which is seldom."""
     gc.collect()
     before = len(_kept())
-    outbox = Outbox(cast(NodeStore, _Store(answer)), "n1", _LIMITS)
+    events = Events("n1", EventsTable())
+    outbox = Outbox(cast(NodeStore, _Store(answer)), "n1", _LIMITS, events)
     rejected: list[int] = []
 
     async def reject(tickets: list[Ticket]) -> None:

@@ -13,7 +13,9 @@ from corex.cli.app import app
 from corex_shared.version import __version__
 
 
-@pytest.mark.parametrize("command", ["run", "sh", "call", "result", "logs", "kill", "nodes"])
+@pytest.mark.parametrize(
+    "command", ["run", "sh", "call", "result", "logs", "kill", "nodes", "events"]
+)
 def test_every_command_has_help(command: str) -> None:
     """`--help` and `-h` say what a command does."""
     for option in ("--help", "-h"):
