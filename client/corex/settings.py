@@ -1,4 +1,4 @@
-"""From the arguments and the environment of a client to its core."""
+"""From the arguments of a client to its core."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ import os
 from typing import Literal
 
 from corex.core import Core
+from corex.profiles.choice import NAMESPACE_VARIABLE
 from corex_shared.codec import Encoding
-from corex_shared.connection import DEFAULT_URL
 from corex_shared.errors import ConfigError
 from corex_shared.identifiers import is_valid_id
 from corex_shared.keys import DEFAULT_NAMESPACE, Keys
-
-URL_VARIABLE = "COREX_URL"
-NAMESPACE_VARIABLE = "COREX_NAMESPACE"
-
-
-def find_url(url: str | None) -> str:
-    """Choose the URL: the argument, else the environment's, else the default."""
-    return url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
 
 
 def make_core(namespace: str | None, encoding: Literal["msgpack", "json"]) -> Core:

@@ -28,7 +28,7 @@ from corex_shared import tls
 from corex_shared.connection import finding, packing
 from corex_shared.connection.cluster import AsyncClusterClient, Chart, ClusterClient
 from corex_shared.connection.nodes import KnownNodes
-from corex_shared.connection.urls import Address, Kind, parse
+from corex_shared.connection.urls import Address, Kind, parse, safe_url
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to reach the server."""
@@ -72,6 +72,9 @@ class Endpoint:
         self._chart = Chart(KnownNodes(self._location.hosts))
         self._master = finding.KnownMaster()
         self.is_cluster = self._location.kind is Kind.CLUSTER
+
+    def __repr__(self) -> str:
+        return f"<Endpoint {safe_url(self.url)}>"
 
     def longest_block(self, wanted: float) -> float:
         """Say for how long a command should block that could block for `wanted` seconds."""
