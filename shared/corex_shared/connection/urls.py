@@ -6,6 +6,7 @@
     unix://[[user]:password@]/path[?db=0]                               by its Unix socket
     redis+sentinel://[[user]:password@]host[:port],…/service[/db]       a master, by its Sentinels
     redis+cluster://[[user]:password@]host[:port],…                     a Cluster, by some nodes
+    memory://name                                                       of this process, for tests
 
 `rediss` in place of `redis` means TLS. Options follow a `?`, joined by `&`.
 """
@@ -21,6 +22,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import redis.asyncio.connection
 
+from corex_shared.connection import memory
 from corex_shared.errors import ConfigError
 
 DEFAULT_URL = "redis://127.0.0.1:6379/0"
@@ -36,6 +38,7 @@ class Kind(Enum):
     SOCKET = "unix"
     SENTINEL = "redis+sentinel"
     CLUSTER = "redis+cluster"
+    MEMORY = "memory"  # of this process, for tests
 
 
 _PORTS = {Kind.SERVER: 6379, Kind.SENTINEL: 26379, Kind.CLUSTER: 6379}
@@ -109,6 +112,9 @@ def _parse(url: str) -> Location:
     user, _, places = authority.rpartition("@")
     options, sentinel = _options(query, kind, tls)
     options = {**options, **_user(user)}
+    if kind is Kind.MEMORY:
+        memory.find(rest)
+        return Location(kind, service=rest)
     if kind is Kind.SOCKET:
         if places or not path:
             raise ValueError("the path of the socket must follow unix:///")
