@@ -23,18 +23,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from corex.testing.answers import Answer
-    from corex.testing.fleet import MemoryFleet, fleet
     from corex.testing.job import MemoryJob
+    from corex.testing.memory_fleet import MemoryFleet, fleet
     from corex.testing.node import MemoryNode
 
 __all__ = ["Answer", "MemoryFleet", "MemoryJob", "MemoryNode", "fleet"]
 
 _HOMES = {
     "Answer": "answers",
-    "MemoryFleet": "fleet",
+    "MemoryFleet": "memory_fleet",
     "MemoryJob": "job",
     "MemoryNode": "node",
-    "fleet": "fleet",
+    "fleet": "memory_fleet",
 }
 
 
@@ -46,7 +46,6 @@ def __getattr__(name: str) -> Any:
     """
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # A module may bear the name of what is in it, and is put in its place by being imported.
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from corex.testing.fleet import MemoryFleet
+    from corex.testing.memory_fleet import MemoryFleet
 
 
 @pytest.fixture
 def corex_fleet(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryFleet]:
     """A fleet in memory without nodes (`add` makes some), to which COREX_URL leads."""
-    from corex.testing.fleet import fleet
+    from corex.testing.memory_fleet import fleet
 
     with fleet([]) as made:
         monkeypatch.setenv("COREX_URL", made.url)
