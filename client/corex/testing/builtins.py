@@ -1,10 +1,11 @@
-"""What every node in memory answers: the commands with which clients ask about jobs."""
+"""What every node in memory answers: about jobs and queues, and files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from corex.testing.files import FILE_COMMANDS, call_file_command
 from corex_shared.errors import BadRequestError, NotFoundError
 from corex_shared.version import __version__
 
@@ -129,7 +130,16 @@ def _queues(engine: Engine, job: MemoryJob, arguments: Mapping[str, Any]) -> lis
     return entries
 
 
+def _files(name: str) -> Builtin:
+    def answer(engine: Engine, job: MemoryJob, arguments: Mapping[str, Any]) -> Any:
+        del engine
+        return call_file_command(name, job.node.files, arguments)
+
+    return answer
+
+
 BUILTINS: dict[str, Builtin] = {
+    **{name: _files(name) for name in FILE_COMMANDS},
     "core.commands": _commands,
     "core.ping": _ping,
     "info.version": _version,

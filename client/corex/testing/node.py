@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from corex.testing.answers import Answer, Handler, Rule
 from corex.testing.builtins import BUILTINS
+from corex.testing.files import MemoryFiles
 from corex.testing.job import MemoryJob
 from corex.testing.store import now_ms
 from corex_shared.identifiers import check_id, new_id
@@ -33,6 +34,7 @@ class MemoryNode:
         labels: that its heartbeat tells.
         slots: jobs that run at once.
         alive: whether it has a heartbeat.
+        files: its files, in memory.
         commands: all commands of its own list and its groups' that it took, in order, but for those
             that every node answers (`core.ping`, `job.kill` and so on).
     """
@@ -61,6 +63,7 @@ class MemoryNode:
         self.paused = False
         self.incarnation = ""
         self.started_ms = 0
+        self.files = MemoryFiles()
         self.commands: list[Command] = []
         self.jobs: dict[str, MemoryJob] = {}
         self._rules: list[Rule] = []
@@ -177,6 +180,7 @@ class MemoryNode:
 
     def _vanish(self) -> None:
         self.alive = False
+        self.files.close_all()
         self._engine.hide(self)
 
     # -- as its fleet sees it -----------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -236,6 +238,57 @@ def failures(scene: Scene) -> list[Any]:
     return [facts(result), str(caught.value).partition(": ")[2]]
 
 
+def failure_of(call: Callable[[], Any]) -> int:
+    """The code of what fails, 0 if it does not."""
+    try:
+        call()
+    except JobFailed as error:
+        return error.result.code
+    return 0
+
+
+def files(scene: Scene) -> list[Any]:
+    """Copies, and what goes wrong: the codes, not the words."""
+    fs, folder = scene.cx.node("n1").fs, f"/tmp/corex-conformance-{uuid.uuid4().hex}"
+    fs.mkdir(folder)
+    try:
+        content = bytes(range(256)) * 4096
+        copied = fs.upload(io.BytesIO(content), f"{folder}/a", mode=0o600)
+        back = io.BytesIO()
+        fs.download(f"{folder}/a", back)
+        fs.move(f"{folder}/a", f"{folder}/b")
+        stat = fs.stat(f"{folder}/b")
+        fd = fs.open(f"{folder}/c", "x+", perm=0o600)
+        fs.write(fd, b"abc")
+        fs.write(fd, b"d")
+        fs.write(fd, b"B", offset=1)
+        parts = [fs.read(fd, size=9, offset=0), fs.read(fd)]
+        fs.close(fd)
+        wrong: list[Callable[[], Any]] = [
+            lambda: fs.read(fd),
+            lambda: fs.open(f"{folder}/c", "x"),
+            lambda: fs.open(f"{folder}/none", "r"),
+            lambda: fs.open(f"{folder}/c", "q"),
+            lambda: fs.stat(f"{folder}/none"),
+            lambda: fs.list(f"{folder}/none"),
+            lambda: fs.remove(f"{folder}/none"),
+            lambda: fs.move(f"{folder}/none", f"{folder}/d"),
+            lambda: fs.checksum(f"{folder}/none"),
+            lambda: fs.checksum(f"{folder}/c", "nonsense"),
+            lambda: scene.cx.node("n1").call("filesystem.stat", {"nonsense": 1}),
+        ]
+        codes = [failure_of(call) for call in wrong]
+        entries = [(one.name, one.size, one.mode, one.is_dir) for one in fs.list(folder)]
+        return [
+            (copied.size, copied.sha256, back.getvalue() == content),
+            (stat.size, stat.mode, stat.is_dir, stat.is_link),
+            (fs.exists(f"{folder}/a"), fs.exists(folder)),
+            (parts, codes, entries),
+        ]
+    finally:
+        fs.remove(folder)
+
+
 SCENARIOS: list[Callable[[Scene], list[Any]]] = [
     outputs,
     streams,
@@ -248,6 +301,7 @@ SCENARIOS: list[Callable[[Scene], list[Any]]] = [
     junk,
     plain_way,
     failures,
+    files,
 ]
 
 

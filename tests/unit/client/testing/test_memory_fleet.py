@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import importlib.util
+import os
 import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -422,3 +425,34 @@ def test_what_it_needs_is_not_there(monkeypatch: pytest.MonkeyPatch, missing: st
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
     with pytest.raises(ConfigError, match=f"{missing} is not installed.*testing"):
         corex.testing.fleet()
+
+
+def test_files(cx: MemoryFleet, tmp_path: Path) -> None:
+    """What clients copy to and fro is in memory, for the test to put there and look at."""
+    files, fs = cx.memory_node("n1").files, cx.node("n1").fs
+    content = os.urandom(1_200_000)
+    (tmp_path / "app").write_bytes(content)
+    fs.upload(str(tmp_path / "app"), "/srv/app", mode=0o640)
+    assert dict(files) == {"/srv/app": content}
+    assert files.mode("/srv/app") == 0o640
+    files["/etc/motd"] = b"hello\n"
+    fs.download("/etc/motd", str(tmp_path / "motd"))
+    assert (tmp_path / "motd").read_bytes() == b"hello\n"
+    assert fs.stat("/etc/motd").size == 6
+    assert [(entry.name, entry.is_dir) for entry in fs.list("/")] == [("etc", True), ("srv", True)]
+    fs.mkdir("/a/b")
+    fs.move("/srv/app", "/a/b/app")
+    assert fs.exists("/a/b/app")
+    assert not fs.exists("/srv/app")
+    assert fs.checksum("/a/b/app") == hashlib.sha256(content).hexdigest()
+    fs.remove("/a")
+    assert list(files) == ["/etc/motd"]
+    fd = fs.open("/log", "a+")
+    fs.write(fd, b"one\n")
+    fs.write(fd, b"two\n")
+    assert fs.read(fd, size=3, offset=4) == b"two"
+    fs.close(fd)
+    with pytest.raises(JobFailed) as caught:
+        fs.read(fd)
+    assert caught.value.result.code == 404
+    assert cx.memory_node("n1").commands == []
