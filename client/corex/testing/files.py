@@ -157,7 +157,7 @@ class MemoryFiles(MutableMapping[str, bytes]):
         self._folders.add(_normal(path))
 
     def remove(self, path: str) -> None:
-        """Remove a file, or a folder with all that is in it; what is not there counts as removed."""
+        """Remove a file, or a folder with what is in it; what is not there counts as removed."""
         for name in self._at_or_below(path):
             self._files.pop(name, None)
             self._folders.discard(name)

@@ -200,15 +200,17 @@ def test_a_function_that_was_killed_is_not_heard_any_more(cx: MemoryFleet) -> No
 
 def test_a_run_that_follows_does_not_hear_the_one_before(cx: MemoryFleet) -> None:
     """What a run whose time was up goes on to write is not in the output of the next."""
-    second = threading.Event()
+    second, wrote = threading.Event(), threading.Event()
 
     @cx.memory_node("n1").command("deploy")
     def deploy(arguments: dict[str, Any], job: MemoryJob) -> str:
         if job.runs > 1:
             second.set()
+            wrote.wait(10)
             return "done"
         second.wait(10)
         job.write("late\n")
+        wrote.set()
         return "late"
 
     result = cx.node("n1").submit("deploy", max_time=0.05, max_restart=2).wait(timeout=5)
