@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ from corex_shared.finishing import Finish
 from corex_shared.models import Command, JobResult, Message
 from corex_shared.scripts import Step
 from corex_shared.states import CODES, JobState, Stage
+
+_log = logging.getLogger("corex.testing")
 
 _BATCH = 500
 """Commands taken at once."""
@@ -184,9 +187,12 @@ class Engine:
             with self.lock:
                 if self._closed.is_set():
                     return
-                if taken is not None:
-                    self._take(*taken)
-                self._fire()
+                try:
+                    if taken is not None:
+                        self._take(*taken)
+                    self._fire()
+                except Exception:  # noqa: BLE001 - a test may write junk to keys; others go on
+                    _log.exception("what was taken from %s was not served", taken and taken[0])
 
     def _open_lists(self) -> list[str]:
         """The lists from which a command may be taken: the most urgent first."""

@@ -142,6 +142,7 @@ def test_coroutines_answer_commands(cx: MemoryFleet) -> None:
     @cx.memory_node("n1").command("slow")
     async def slow(arguments: dict[str, Any]) -> str:
         try:
+            seen.append("began")
             await asyncio.sleep(arguments["seconds"])
         except asyncio.CancelledError:
             seen.append("cancelled")
@@ -150,10 +151,10 @@ def test_coroutines_answer_commands(cx: MemoryFleet) -> None:
 
     assert cx.node("n1").call("slow", {"seconds": 0.01}, timeout=5) == "slept"
     job = cx.node("n1").submit("slow", {"seconds": 30})
-    eventually(lambda: job.state().stage == "running")
+    eventually(lambda: seen == ["began", "began"])
     assert job.kill()
     assert job.wait(timeout=5).state is JobState.KILLED
-    eventually(lambda: seen == ["cancelled"])
+    eventually(lambda: seen[2:] == ["cancelled"])
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3)])
