@@ -230,7 +230,18 @@ def command_of(file: File, code: str) -> None:
 def test_a_password_of_a_program(file: File) -> None:
     """No shell is there, and what comes in on our stdin is not the program's."""
     command_of(file, 'import sys; print(sys.stdin.read() + "$HOME;")')
-    assert place(profile="p")[0] == "redis://u:%24HOME%3B@h/0"
+    ours, end = os.pipe()
+    os.write(end, b"ours")
+    os.close(end)
+    saved = os.dup(0)
+    os.dup2(ours, 0)
+    try:
+        assert place(profile="p")[0] == "redis://u:%24HOME%3B@h/0"
+        assert os.read(0, 9) == b"ours"
+    finally:
+        os.dup2(saved, 0)
+        os.close(saved)
+        os.close(ours)
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_jobs_that_are_left_running(corex_fleet: MemoryFleet, corex: Corex) -> N
 def test_a_profile_leads_to_a_fleet(
     corex_fleet: MemoryFleet, corex: Corex, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Though COREX_URL leads elsewhere: what an option names comes first."""
+    """What an option names comes before COREX_URL, what COREX_PROFILE names after it."""
     corex_fleet.add("n1").answer("bash", stdout="here\n")
     file = tmp_path / "config.toml"
     file.write_text(f'[profile.p]\nurl = "{corex_fleet.url}"\n')
@@ -118,3 +118,7 @@ def test_a_profile_leads_to_a_fleet(
     monkeypatch.setenv("COREX_URL", "redis://127.0.0.1:1/0")
     assert corex("--profile", "p", "sh", "n1", "x")[:2] == (0, "here\n")
     assert corex("sh", "n1", "x")[0] == 3
+    monkeypatch.setenv("COREX_PROFILE", "p")
+    assert corex("sh", "n1", "x")[0] == 3
+    monkeypatch.delenv("COREX_URL")
+    assert corex("sh", "n1", "x")[:2] == (0, "here\n")

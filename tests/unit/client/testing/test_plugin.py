@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,8 @@ def test_deploy(corex_fleet):
 def test_each_test_has_a_fleet_of_its_own(corex_fleet):
     assert corex_fleet.nodes() == []
 """
+
+DOCUMENT = Path(__file__).parents[4] / "docs" / "testing.md"
 
 
 def run(folder: Path, *arguments: str) -> str:
@@ -53,3 +56,12 @@ def test_a_project_that_does_not_use_it_pays_nothing(tmp_path: Path) -> None:
         "        assert name not in sys.modules, name\n"
     )
     assert "1 passed" in run(tmp_path)
+
+
+def test_the_examples_of_the_document(tmp_path: Path) -> None:
+    """All of docs/testing.md, each in a file of its own, as a reader would."""
+    examples = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    for number, example in enumerate(examples):
+        (tmp_path / f"test_{number}.py").write_text(example)
+    shown = run(tmp_path, "-o", "asyncio_mode=auto")
+    assert f"{len(examples)} passed" in shown
