@@ -34,9 +34,9 @@ def use_profile(context: typer.Context, name: str | None) -> None:
     if makes_node and not named:
         return
     file = load_file(needed=bool(name))
-    for warning in file.warnings:
-        say(f"warning: {warning}")
     profile = choose_profile(file, named, "--profile")
+    for warning in (*file.warnings, *(profile.warnings() if profile is not None else ())):
+        say(f"warning: {warning}")
     context.obj = profile
     if profile is None:
         return

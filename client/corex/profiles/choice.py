@@ -113,6 +113,7 @@ def _named(name: str | None) -> Profile | None:
     import warnings
 
     file = load_file(needed=True)
-    for warning in file.warnings:
+    profile = choose_profile(file, name, "profile")
+    for warning in (*file.warnings, *(profile.warnings() if profile is not None else ())):
         warnings.warn(warning, stacklevel=4)  # the line that makes the client
-    return choose_profile(file, name, "profile")
+    return profile

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from typing import Any
 
 import msgspec
 
-from corex.profiles.profile import Profile, ProfileTable
+from corex.profiles.profile import Profile, ProfileTable, open_to_others
 from corex_shared.connection import safe_url
 from corex_shared.errors import ConfigError
 from corex_shared.identifiers import is_valid_id
@@ -38,7 +37,6 @@ from corex_shared.identifiers import is_valid_id
 CONFIG_VARIABLE = "COREX_CONFIG"
 PROFILE_VARIABLE = "COREX_PROFILE"
 
-_OTHERS = stat.S_IRGRP | stat.S_IROTH
 _FIELD = re.compile(r"unknown field `([^`]*)`")
 _WHERE = re.compile(r" - at `\$\.?([^`]*)`$")
 
@@ -156,7 +154,7 @@ def _profile(path: Path, name: str, table: Any) -> Profile:
 
 
 def _warnings(path: Path, profiles: Mapping[str, Profile], mode: int) -> tuple[str, ...]:
-    if os.name != "posix" or not mode & _OTHERS:
+    if not open_to_others(mode):
         return ()
     for profile in profiles.values():
         url = profile.table.url or ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,11 @@ _TLS_OPTIONS = (
     "ssl_ciphers",
     "ssl_min_version",
 )
+
+
+def open_to_others(mode: int) -> bool:
+    """Whether a file may be read by others than its owner, as far as the system tells."""
+    return os.name == "posix" and bool(mode & (stat.S_IRGRP | stat.S_IROTH))
 
 
 class ProfileTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,6 +129,20 @@ class Profile:
             raise self.error(error.key, error.reason) from error
         password = find_password(self)
         return url if password is None else with_password(url, password)
+
+    def warnings(self) -> list[str]:
+        """Say what is unwise about the file of its password."""
+        if self.table.password_file is None:
+            return []
+        path = self.path(self.table.password_file)
+        try:
+            mode = path.stat().st_mode
+        except OSError:  # told when it is read
+            return []
+        if not open_to_others(mode):
+            return []
+        where = f"{self.file}: {self.key('password_file')}"
+        return [f"{where}: others may read {path}, which is the password: chmod 600"]
 
     def path(self, text: str) -> Path:
         """Make a path of one in the file: `~` is the home, a relative one begins at the file."""

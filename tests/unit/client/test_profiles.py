@@ -209,6 +209,7 @@ def test_a_password_of_a_file(file: File) -> None:
     """Its path begins at the file of profiles; its last line break is not part of it."""
     file.write('[profile.p]\nurl = "redis://u@h/0"\npassword_file = "secret"')
     (file.path.parent / "secret").write_text(f"{SECRET}/@\n")
+    (file.path.parent / "secret").chmod(0o600)
     assert place(profile="p")[0] == f"redis://u:{SECRET}%2F%40@h/0"
 
 
@@ -315,6 +316,21 @@ def test_a_file_that_others_may_read(file: File) -> None:
     file.write('[profile.p]\nurl = "redis://u@h/0"\n')
     file.path.chmod(0o644)
     assert load_file(needed=True).warnings == ()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
+def test_a_password_that_others_may_read(file: File) -> None:
+    """Its file is told of when its profile is used, and not before."""
+    file.write('[profile.p]\nurl = "redis://u@h/0"\npassword_file = "secret"\n[profile.q]\n')
+    secret = file.path.parent / "secret"
+    secret.write_text(SECRET)
+    secret.chmod(0o604)
+    with pytest.warns(UserWarning, match=r"profile\.p\.password_file: others may read") as heard:
+        Client(profile="p")
+    assert SECRET not in str(heard[0].message)
+    Client(profile="q")
+    secret.chmod(0o600)
+    Client(profile="p")
 
 
 def test_nothing_shows_the_password(file: File) -> None:

@@ -73,7 +73,7 @@ def test_exit_codes_of_scripts(
     node = corex_fleet.add("n1")
     node.answer("bash", **answer)
     assert corex("sh", "n1", "make", *options)[0] == code
-    assert node.jobs == {}
+    eventually(lambda: node.jobs == {})
 
 
 def test_any_command(corex_fleet: MemoryFleet, corex: Corex) -> None:
