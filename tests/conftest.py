@@ -72,6 +72,16 @@ def leftovers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Leftovers]:
     assert found.files() == []
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_profiles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the profiles of whoever runs the tests out of them, also where programs are started."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        patch.delenv("COREX_CONFIG", raising=False)
+        patch.delenv("COREX_PROFILE", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def redis_server(leftovers: Leftovers) -> Iterator[EmbeddedRedis]:
     """One server for all tests that do it no harm."""

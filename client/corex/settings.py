@@ -1,4 +1,4 @@
-"""From the arguments and the environment of a client to its core."""
+"""From the arguments of a client to its core."""
 
 from __future__ import annotations
 
@@ -7,19 +7,11 @@ from dataclasses import replace
 from typing import Literal
 
 from corex.core import Core
+from corex.profiles.choice import NAMESPACE_VARIABLE
 from corex_shared.codec import Encoding
-from corex_shared.defaults import DEFAULT_URL
 from corex_shared.errors import ConfigError
 from corex_shared.identifiers import LONGEST_ID, is_valid_id
 from corex_shared.keys import DEFAULT_NAMESPACE, Keys
-
-URL_VARIABLE = "COREX_URL"
-NAMESPACE_VARIABLE = "COREX_NAMESPACE"
-
-
-def find_url(url: str | None) -> str:
-    """Choose the URL: the argument, else the environment's, else the default."""
-    return url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
 
 
 def make_core(

@@ -16,10 +16,12 @@ from corex.job import Job
 from corex.node import Node
 from corex.nodelogs import follow_nodes
 from corex.nodes import list_nodes
-from corex.settings import find_url, make_core
+from corex.profiles.choice import find_place_of_library
+from corex.settings import make_core
 from corex.submit import prepare, send
 from corex.ticket import Ticket
 from corex.transport.blocking import SyncTransport
+from corex_shared.connection import safe_url
 from corex_shared.identifiers import check_id
 from corex_shared.models import Command, JobResult, Message, NodeInfo
 
@@ -42,6 +44,7 @@ class Client:
         self,
         url: str | None = None,
         *,
+        profile: str | None = None,
         namespace: str | None = None,
         encoding: Literal["msgpack", "json"] = "msgpack",
         name: str | None = None,
@@ -49,16 +52,23 @@ class Client:
         """Make a client.
 
         Args:
-            url: where Redis is; else `COREX_URL`, else redis://127.0.0.1:6379/0.
-            namespace: the fleet's; else `COREX_NAMESPACE`, else "corex".
+            url: where Redis is; else the profile's, else `COREX_URL`, else redis://127.0.0.1:6379/0.
+            profile: one of the user's, in `~/.config/corex/config.toml`; else `COREX_PROFILE` if
+                nothing else says where Redis is. Its password may be had of a program.
+            namespace: the fleet's; else the profile's, else `COREX_NAMESPACE`, else "corex".
             encoding: how commands are written; a job is answered in its command's encoding.
             name: begins the client's ID, by which events tell who sent a command.
 
         Raises:
             ConfigError: one of them cannot be used.
         """
-        self.core = make_core(namespace, encoding, name)
-        self._transport = SyncTransport(find_url(url), self.core)
+        place = find_place_of_library(url, namespace, profile)
+        self.core = make_core(place.namespace, encoding, name)
+        self._transport = SyncTransport(place.url, self.core)
+
+    def __repr__(self) -> str:
+        url = safe_url(self._transport.endpoint.url)
+        return f"<corex.Client {url} namespace={self.core.keys.namespace}>"
 
     @property
     def id(self) -> str:

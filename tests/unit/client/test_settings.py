@@ -10,7 +10,8 @@ import pytest
 
 import corex
 from corex import Client
-from corex.settings import find_url, make_core
+from corex.profiles.choice import find_place_of_library
+from corex.settings import make_core
 from corex_shared import errors
 from corex_shared.errors import ConfigError, CorexError
 
@@ -20,6 +21,11 @@ def test_the_url_comes_from_argument_environment_or_default(
 ) -> None:
     """The argument wins over the environment, which wins over the default."""
     monkeypatch.delenv("COREX_URL", raising=False)
+    monkeypatch.delenv("COREX_PROFILE", raising=False)
+
+    def find_url(url: str | None) -> str:
+        return find_place_of_library(url, None, None).url
+
     assert find_url(None) == "redis://127.0.0.1:6379/0"
     monkeypatch.setenv("COREX_URL", "redis://b/1")
     assert find_url(None) == "redis://b/1"
