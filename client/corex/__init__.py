@@ -20,6 +20,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from corex.aio import AsyncClient
     from corex.doctor.findings import Diagnosis, Finding, Verdict
+    from corex.fleet.events import Note, Started
+    from corex.fleet.fleet import AsyncFleet, Fleet
+    from corex.fleet.outcome import Outcome
+    from corex.fleet.run import AsyncFleetRun, FleetRun
     from corex.group import AsyncGroup, Group
     from corex.job import AsyncJob, Job
     from corex.node import AsyncNode, Node
@@ -59,7 +63,9 @@ if TYPE_CHECKING:
         LeaseError,
         LeaseHeldError,
         LeaseLostError,
+        NodeAliveError,
         NoSuchNodeError,
+        NoSuchRunError,
         NotAcceptableError,
         NotFoundError,
         PayloadTooLargeError,
@@ -77,6 +83,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncClient",
+    "AsyncFleet",
+    "AsyncFleetRun",
     "AsyncGroup",
     "AsyncJob",
     "AsyncNode",
@@ -95,6 +103,8 @@ __all__ = [
     "FileEntry",
     "FileStat",
     "Finding",
+    "Fleet",
+    "FleetRun",
     "ForbiddenError",
     "Gap",
     "Group",
@@ -117,11 +127,15 @@ __all__ = [
     "NicAddress",
     "NicInfo",
     "NoSuchNodeError",
+    "NoSuchRunError",
     "Node",
+    "NodeAliveError",
     "NodeInfo",
     "NotAcceptableError",
     "NotFoundError",
+    "Note",
     "OsInfo",
+    "Outcome",
     "PayloadTooLargeError",
     "PortInfo",
     "PreconditionFailedError",
@@ -130,6 +144,7 @@ __all__ = [
     "QueueEntry",
     "ResourceLimit",
     "ServiceUnavailableError",
+    "Started",
     "Stat",
     "StatTag",
     "StatWindow",
@@ -148,6 +163,8 @@ __all__ = [
 
 _HOMES = {
     "AsyncClient": "corex.aio",
+    "AsyncFleet": "corex.fleet.fleet",
+    "AsyncFleetRun": "corex.fleet.run",
     "AsyncGroup": "corex.group",
     "AsyncJob": "corex.job",
     "AsyncNode": "corex.node",
@@ -160,6 +177,8 @@ _HOMES = {
     "FileStat": "corex.questions.files",
     "Finding": "corex.doctor.findings",
     "Gap": "corex.streams",
+    "Fleet": "corex.fleet.fleet",
+    "FleetRun": "corex.fleet.run",
     "Group": "corex.group",
     "Job": "corex.job",
     "JobCommand": "corex.questions.jobs",
@@ -174,12 +193,15 @@ _HOMES = {
     "NicInfo": "corex.questions.info",
     "Node": "corex.node",
     "NodeInfo": "corex_shared.models",
+    "Note": "corex.fleet.events",
     "OsInfo": "corex.questions.info",
+    "Outcome": "corex.fleet.outcome",
     "PortInfo": "corex.questions.info",
     "ProcessEntry": "corex.questions.processes",
     "ProcessTimes": "corex.questions.processes",
     "QueueEntry": "corex.questions.queues",
     "ResourceLimit": "corex.questions.processes",
+    "Started": "corex.fleet.events",
     "Stat": "corex.questions.stats",
     "StatTag": "corex.questions.stats",
     "StatWindow": "corex.questions.stats",

@@ -182,7 +182,7 @@ def test_what_has_ended_ends_once() -> None:
     schedule.ended(0, ok=False)
     schedule.ended(0, ok=False)
     schedule.started(0)
-    assert (schedule.failures, schedule.running, schedule.stopped) == (1, {1}, "")
+    assert (schedule.failures, set(schedule.running), schedule.stopped) == (1, {1}, "")
 
 
 @pytest.mark.parametrize("name", ["batch", "canary", "max_failures"])
