@@ -15,7 +15,7 @@ from typing import Any
 from corex.core import Core, Patience
 from corex.effects import Emit, Listen, Plan, Run, Subscribe
 from corex.queued import may_be_queued
-from corex.streams import MessageOrder
+from corex.streams import Gap, MessageOrder
 from corex.submit import send
 from corex.ticket import Ticket
 from corex_shared.codec import decode_message, decode_result
@@ -336,15 +336,27 @@ def _end(order: MessageOrder, result: JobResult | None) -> Plan[None]:
     if order.expected:
         yield Emit(order.end_without_last(f"the end of the log of job {job} is missing"))
         return
+    gap = output_without_log(order, result)
+    if gap is not None:
+        yield Emit(gap)
+
+
+def output_without_log(order: MessageOrder, result: JobResult | None) -> Gap | None:
+    """End a job of which there are no messages; None if it wrote nothing that could be missing.
+
+    Args:
+        order: of the job.
+        result: of it, if that is not gone yet.
+    """
+    order.ended = True
     size = result.stdout_bytes + result.stderr_bytes if result else 0
     if result is None or not size:
-        order.ended = True  # it wrote nothing
-        return
+        return None
     why = (
-        f"job {job} has no log: it was not submitted with live output, or the log has gone; "
+        f"job {order.job} has no log: it was not submitted with live output, or the log has gone; "
         f"it wrote {size} bytes, the last of which are in its result"
     )
-    yield Emit(order.end_without_last(why, node=result.node, size=size))
+    return order.end_without_last(why, node=result.node, size=size)
 
 
 def _decode_entry(fields: Any) -> Message | None:

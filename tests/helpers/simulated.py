@@ -9,7 +9,8 @@ write results with the scripts that agents use. What a job does is in its argume
 - `ignore`: names of nodes that take the command and never answer.
 
 `job.kill` ends a job. What was seen here, by nobody but these nodes, is in the hash
-`<namespace>:simulated`: `peak` (most jobs that ran at once), and for each job how often it began.
+`<namespace>:simulated`: for each job how often it began, and under `peak:<run>` how many jobs of a
+run (`<run>.<number>`) ran at once at most.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ import itertools
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+import redis
 
 from corex_shared.codec import decode_command, encode, encode_data
 from corex_shared.connection import Endpoint, execute
@@ -69,7 +73,7 @@ class SimulatedNodes:
         self._jobs: dict[str, _Job] = {}
         self._due: list[tuple[float, str]] = []
         self._numbers = itertools.count()
-        self._peak = 0
+        self._peaks: dict[str, int] = {}
         self._renew_at = 0.0
 
     def run(self) -> None:
@@ -136,8 +140,11 @@ class SimulatedNodes:
         counts: list[Call] = [
             ("HINCRBY", f"{keys.namespace}:simulated", job.command.job_id, 1) for job in jobs
         ]
-        self._peak = max(self._peak, len(self._jobs))
-        counts.append(("HSET", f"{keys.namespace}:simulated", "peak", self._peak))
+        running = Counter(_run_of(job) for job in self._jobs)
+        for run in {_run_of(job.command.job_id) for job in jobs}:
+            self._peaks[run] = max(self._peaks.get(run, 0), running[run])
+            peak = ("HSET", f"{keys.namespace}:simulated", f"peak:{run}", self._peaks[run])
+            counts.append(peak)
         execute(self._client, counts)
 
     def _launch(self, job: _Job) -> None:
@@ -183,6 +190,29 @@ class SimulatedNodes:
             result.id, payload, result.state.value, reply_to=job.command.reply_to, hint=payload
         )
         return finish_call(self._keys, job.node, INCARNATION, 60_000, [finish])
+
+
+def _run_of(job: str) -> str:
+    return job.rpartition(".")[0]
+
+
+class Seen:
+    """What the simulated nodes of a namespace saw."""
+
+    def __init__(self, client: redis.Redis, namespace: str) -> None:
+        """Look by a client whose answers are bytes."""
+        self._redis: Any = client
+        self._key = f"{namespace}:simulated"
+
+    def peak(self, run: str) -> int:
+        """Most jobs of a run that ran at once."""
+        return int(self._redis.hget(self._key, f"peak:{run}") or 0)
+
+    def begun(self, run: str) -> dict[str, int]:
+        """How often each job of a run began."""
+        found = self._redis.hgetall(self._key)
+        counts = {name.decode(): int(count) for name, count in found.items()}
+        return {job: count for job, count in counts.items() if _run_of(job) == run}
 
 
 @contextmanager

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from corex.core import Core
-from corex.effects import Plan, Sleep, Subscribe
+from corex.effects import Emit, Plan, Sleep, Subscribe
 from corex.fleet.outcome import Outcome
 from corex.fleet.record import RunRecord
-from corex.follow import Following
+from corex.follow import Following, output_without_log
 from corex.results import listen
+from corex.streams import MessageOrder
 from corex_shared.models import JobResult
 from corex_shared.states import JobState
 
@@ -88,6 +89,18 @@ class InboxEar:
     def close(self) -> None:
         """Wait for no more mail."""
         self._mailbox.close(self._waiter)
+
+
+class SilentEar(InboxEar):
+    """Hears of results; of output that nobody publishes it tells how much there was."""
+
+    def ended(self, outcomes: Mapping[int, Outcome]) -> Plan[None]:
+        """Emit a gap for each job that wrote something."""
+        for outcome in outcomes.values():
+            order = MessageOrder(outcome.job or "")
+            gap = output_without_log(order, outcome.result)
+            if gap is not None:
+                yield Emit(gap)
 
 
 class StreamEar:

@@ -11,7 +11,7 @@ from corex.fleet.record import RunRecord, encode_record
 from corex_shared.errors import ConflictError
 from corex_shared.scripts import Call, script
 
-LEASE = 10.0
+LEASE = 6.0
 """Seconds for which a client that fell silent is taken to drive its run."""
 KEPT = 3600.0
 """Seconds for which the record of a run is kept after its end."""

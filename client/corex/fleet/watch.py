@@ -15,7 +15,7 @@ from corex.effects import Emit, Plan, Run, Sleep
 from corex.fleet.absences import Absences
 from corex.fleet.census import Census
 from corex.fleet.driver import Driver, Synced, ignore_store_errors
-from corex.fleet.ears import Ear, InboxEar, StreamEar
+from corex.fleet.ears import Ear, InboxEar, SilentEar, StreamEar
 from corex.fleet.ending import Ending, end_seconds, given_up
 from corex.fleet.events import Note, Started
 from corex.fleet.outcome import FINISHED, UNREACHABLE, Outcome, finished
@@ -67,10 +67,10 @@ def watch(
         StoreRefusedError: this user may not drive runs, or keys of it are somebody else's.
     """
     ear: Ear
-    if messages:
+    if messages and progress.record.command.stream:
         ear = StreamEar(core, progress.record)
     else:
-        ear = InboxEar(core, progress.record, progress.missing)
+        ear = (SilentEar if messages else InboxEar)(core, progress.record, progress.missing)
     try:
         driver = Driver(core, progress, time, holder)
         yield from _Watch(core, progress, driver, ear, cancel).run()
@@ -292,7 +292,7 @@ class _Watch:
     def _see_to_end(self, cancelled_by: str) -> Plan[None]:
         if self._ending is None:
             if cancelled_by:
-                why, cancelled = f"{cancelled_by} cancelled the run", True
+                why, cancelled = f"the run was cancelled by {cancelled_by}", True
             elif self._time.now() >= self._record.ends:
                 why, cancelled = f"the run's time ({self._record.timeout:g} s) was up", False
             else:
