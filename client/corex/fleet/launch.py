@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from corex.core import STREAM_TIMEOUT, Core, checked_timeout
 from corex.effects import Plan, Run
@@ -60,12 +60,16 @@ class Known(Struct):
     Attributes:
         record: of the run.
         time: the server's.
+        marks: of nodes that this client has started.
+        outcomes: of nodes that need not be waited for.
         pushed: nodes whose commands this client has pushed.
     """
 
     record: RunRecord
     time: ServerTime
-    pushed: set[int]
+    marks: dict[int, Mark] = field(default_factory=dict)
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    pushed: set[int] = field(default_factory=set)
 
 
 def make_order(command: Command, options: RunOptions) -> Order:
@@ -133,7 +137,7 @@ def begin(core: Core, selection: Selection, order: Order, holder: str) -> Plan[K
             away = Outcome(target.name, UNREACHABLE, last_seen=target.last_seen, reason=why)
             driver.settle(index, away)
     yield from driver.begin()
-    return Known(record, time, progress.pushed)
+    return Known(record, time, progress.marks, progress.outcomes, progress.pushed)
 
 
 def pick_up(core: Core, run: str) -> Plan[Known]:
@@ -150,4 +154,4 @@ def pick_up(core: Core, run: str) -> Plan[Known]:
     if payload is None:
         raise NoSuchRunError(f"no such run: {run}")
     now = int(seconds) * 1000 + int(micros) // 1000
-    return Known(decode_record(run, payload), ServerTime(core.clock, now), set())
+    return Known(decode_record(run, payload), ServerTime(core.clock, now))

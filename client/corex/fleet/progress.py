@@ -45,6 +45,7 @@ class Progress:
     def __init__(
         self,
         record: RunRecord,
+        marks: Mapping[int, Mark] | None = None,
         outcomes: Mapping[int, Outcome] | None = None,
         pushed: set[int] | None = None,
     ) -> None:
@@ -52,6 +53,7 @@ class Progress:
 
         Args:
             record: of the run.
+            marks: that are known.
             outcomes: that are known.
             pushed: of the nodes whose command this program has pushed; added to here.
         """
@@ -60,6 +62,8 @@ class Progress:
         self.marks: dict[int, Mark] = {}
         self.outcomes: dict[int, Outcome] = {}
         self.schedule = Schedule(record.nodes, record.bounds)
+        for index, mark in (marks or {}).items():
+            self.begin(index, mark)
         for index, outcome in (outcomes or {}).items():
             self.end(index, outcome)
 

@@ -34,7 +34,7 @@ class _AnyRun:
     def __init__(self, core: Core, known: Known, holder: str = "") -> None:
         self._core = core
         self._known = known
-        self._outcomes: dict[int, Outcome] = {}
+        self._outcomes = dict(known.outcomes)
         self._indexes = {node: index for index, node in enumerate(known.record.nodes)}
         # A wait that was left early may have the lease: the next one goes on under its name.
         self._holders = [holder] if holder else []
@@ -78,7 +78,7 @@ class _AnyRun:
 
     def _watch(self, holder: str, *, messages: bool, cancel: str = "") -> Plan[None]:
         known = self._known
-        progress = Progress(known.record, self._outcomes, known.pushed)
+        progress = Progress(known.record, known.marks, self._outcomes, known.pushed)
         return watch(self._core, progress, known.time, holder, messages=messages, cancel=cancel)
 
     def _note(self, event: Event) -> Event:

@@ -102,12 +102,15 @@ class _Watch:
         self._next_tick = core.clock()
         self._backoff = _FIRST_BACKOFF
         self._is_away = False
+        self._has_followed = False
         if cancel:
             self._last = core.clock() + LEASE + end_seconds(progress) + LEASE
         else:
             self._last = float("inf")
 
     def run(self) -> Plan[None]:
+        """Wait until every node has an outcome."""
+        yield from self._begin(self._with_marks(sorted(self._progress.marks)))
         while not self._all_told():
             try:
                 yield from self._step()
@@ -157,6 +160,7 @@ class _Watch:
             return
         yield from self._hear_news(synced)
         if not self._driver.driving:
+            self._has_followed = True
             return
         if synced.acquired:
             yield from self._take_over()
@@ -198,8 +202,8 @@ class _Watch:
         others = [index for index in self._progress.running if index not in self._progress.pushed]
         self._suspects.update(others)
         yield from self._look_at(self._progress.running)
-        if self._suspects.intersection(self._progress.running):
-            yield Emit(Note("going on with a run that somebody else has begun"))
+        if self._has_followed:
+            yield Emit(Note("nobody drives the run any more: going on with it"))
 
     def _take(self, heard: Mapping[int, JobResult | None]) -> Plan[None]:
         """Take results that were heard of."""

@@ -10,7 +10,7 @@ import pytest
 
 from corex import Client
 from corex_node.process.embedded import EmbeddedRedis
-from tests.helpers.nodes import NodeProcess, start_together
+from tests.helpers.nodes import NodeProcess
 from tests.helpers.simulated import simulated_nodes
 
 SHORT = {
@@ -35,8 +35,10 @@ def trio(
                 name, redis_server.url, namespace, logs / f"{name}.log", args, {"ME": name}
             )
             stack.callback(node.finish)
+            node.start(wait=False)
             nodes.append(node)
-        start_together(nodes)
+        for node in nodes:
+            node.wait_present(60)
         yield nodes
 
 
