@@ -18,6 +18,8 @@ _DENIED = ("NOPERM", "no permission", "has no permissions", "can't run", "can't 
 def client_calls(core: Core) -> dict[str, Call]:
     """What a client calls, by the name of the command; harmless to call, too."""
     keys = core.keys
+    run = [keys.run_record(PROBE), keys.run_journal(PROBE), keys.run_driver(PROBE)]
+    run += [keys.run_token(PROBE), keys.run_cancel(PROBE)]
     release = script("release")  # of a node that there is not, and nothing of it
     result, log, inbox = keys.result(PROBE), keys.log(PROBE), core.inbox
     return {
@@ -40,6 +42,12 @@ def client_calls(core: Core) -> dict[str, Call]:
         "XREVRANGE": ("XREVRANGE", log, "+", "-", "COUNT", 1),
         "EVALSHA": release.call([keys.claimed(PROBE), keys.presence(PROBE)], [PROBE, ""]),
         "SCRIPT LOAD": ("SCRIPT", "LOAD", release.text),
+        "TIME": ("TIME",),
+        "ZREM": ("ZREM", keys.nodes(), PROBE),
+        "GET run": ("GET", keys.run_record(PROBE)),
+        "SET run": ("SET", keys.run_cancel(PROBE), "x", "PX", 1),
+        # of a run that there is not
+        "EVALSHA run": script("run_drive").call(run, [PROBE, 0, 0, 0, 0]),
     }
 
 

@@ -132,10 +132,17 @@ class Driver:
         Raises:
             StoreError: Redis cannot be reached or refused.
         """
-        if self.driving:
-            call = self._store.drive_call(self._pending(), self.time.now(), lease=0)
-            yield Run([call])
-            self._store.token = 0
+        if not self.driving:
+            return
+        if (yield from self._release()).token < 0:
+            yield from self._restore(self._core.clock())
+            yield from self._release()
+        self._store.token = 0
+
+    def _release(self) -> Plan[Driven]:
+        call = self._store.drive_call(self._pending(), self.time.now(), lease=0)
+        (answer,) = yield Run([call])
+        return self._store.read_driven(answer)
 
     def cancel(self, who: str) -> Plan[None]:
         """Tell whoever drives the run that it is to end."""

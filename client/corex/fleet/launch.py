@@ -16,7 +16,7 @@ from corex.fleet.progress import Progress, ServerTime
 from corex.fleet.record import MOST_NODES, Mark, RunRecord, decode_record
 from corex.fleet.schedule import Bounds
 from corex.fleet.targeting import Selection, choose
-from corex_shared.errors import ConfigError, NoSuchRunError
+from corex_shared.errors import ConfigError, NoSuchRunError, StoreRefusedError
 from corex_shared.identifiers import check_id, new_id
 from corex_shared.models import Command
 
@@ -150,7 +150,10 @@ def pick_up(core: Core, run: str) -> Plan[Known]:
         StoreRefusedError: what is there is of another type.
     """
     key = core.keys.run_record(check_id("run", run))
-    payload, (seconds, micros) = yield Run([("GET", key), ("TIME",)])
+    try:
+        payload, (seconds, micros) = yield Run([("GET", key), ("TIME",)])
+    except StoreRefusedError as error:
+        raise type(error)(f"record of run {run}: {error}") from error
     if payload is None:
         raise NoSuchRunError(f"no such run: {run}")
     now = int(seconds) * 1000 + int(micros) // 1000

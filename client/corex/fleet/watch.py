@@ -152,9 +152,9 @@ class _Watch:
         heartbeats, results = self._census(was_driving)
         try:
             synced = yield from self._driver.sync([*heartbeats.calls(), *results.calls()])
-        except StoreRefusedError:
-            if self._core.lookout.singly:
-                raise
+        except StoreRefusedError as error:
+            if self._core.lookout.singly or not (heartbeats.calls() or results.calls()):
+                raise type(error)(f"run {self._record.id}: {error}") from error
             self._core.lookout.singly = True  # the keys are in different slots of a Cluster
             self._next_tick = self._core.clock()
             return

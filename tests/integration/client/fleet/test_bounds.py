@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import redis
 
-from corex import Client, Outcome
+from corex import AsyncClient, Client, InvalidIdError, NodeAliveError, NoSuchNodeError, Outcome
 from corex_shared.keys import Keys
 from tests.helpers.simulated import Seen
 
@@ -100,3 +101,29 @@ def test_a_node_that_is_away_counts_as_a_failure(many: Client, raw: redis.Redis)
         assert many.fleet("gone1,s3").submit("sim", max_failures=2).results()[1].ok
     finally:
         raw.zrem(keys.nodes(), *gone)
+
+
+def test_a_node_that_is_gone_for_good_is_forgotten(many: Client, raw: redis.Redis) -> None:
+    """It is in no run any more; one that is there is not forgotten."""
+    keys: Keys = many.core.keys
+    raw.zadd(keys.nodes(), {"s999": 1_000_000})
+    assert many.fleet("s1,s999").submit("sim").results()[1].status == "unreachable"
+    with pytest.raises(NodeAliveError, match="s1 is there"):
+        many.forget_node("s1")
+    many.forget_node("s999")
+    with pytest.raises(NoSuchNodeError):
+        many.forget_node("s999")
+    with pytest.raises(NoSuchNodeError):
+        many.fleet("s1,s999").submit("sim")
+    with pytest.raises(InvalidIdError):
+        many.forget_node("a b")
+    assert "s1" in many.fleet("*").nodes()
+
+
+async def test_a_node_is_forgotten_with_coroutines(
+    acx: AsyncClient, raw: redis.Redis, keys: Keys
+) -> None:
+    """The same name."""
+    raw.zadd(keys.nodes(), {"h9": 1_000_000})
+    await acx.forget_node("h9")
+    assert await acx.nodes() == []
