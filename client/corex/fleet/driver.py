@@ -222,36 +222,29 @@ class Driver:
         self._unpushed.pop(index, None)
         return True
 
-    def advance(self) -> Plan[list[int]]:
+    def advance(self) -> Plan[None]:
         """Start what may start.
-
-        Returns:
-            The nodes that were started.
 
         Raises:
             StoreError: Redis cannot be reached or refused; to be called again.
         """
         if not self.driving:
-            return []
+            return
         self._choose()
         if self._intended:
             yield from self.sync()
-        return (yield from self.push())
+        yield from self.push()
 
     def repeat(self, indexes: Sequence[int]) -> None:
         """Have commands pushed (again) of which it is not known whether they were."""
         self._unpushed.update(dict.fromkeys(indexes, True))
 
-    def push(self) -> Plan[list[int]]:
+    def push(self) -> Plan[None]:
         """Push the commands of the nodes that have their turn.
 
         Only as long as the lease surely holds: who was stopped meanwhile (a machine that slept)
         must not start what somebody else has seen to since.
-
-        Returns:
-            The nodes whose commands were pushed.
         """
-        done: list[int] = []
         while self._unpushed and self.driving:
             if self._core.clock() - self._renewed > LEASE / 2:
                 yield from self.sync()
@@ -265,8 +258,6 @@ class Driver:
             for index in chunk:
                 del self._unpushed[index]
             self._progress.pushed.update(chunk)
-            done += chunk
-        return done
 
     def _choose(self) -> None:
         mark = Mark(self._core.client_id, self.time.now())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from corex.core import Core
 from corex.effects import Plan
-from corex.fleet.events import Event
+from corex.fleet.events import Event, Started
 from corex.fleet.launch import Known
 from corex.fleet.outcome import Outcome
 from corex.fleet.progress import Progress
@@ -75,6 +75,13 @@ class _AnyRun:
 
     def _failures(self) -> list[Outcome]:
         return [outcome for outcome in self.known_outcomes if outcome.failed]
+
+    def _told_again(self) -> Iterator[Event]:
+        """Tell what is known of a run that has ended."""
+        for outcome in self.known_outcomes:
+            if outcome.job is not None:
+                yield Started(outcome.node, outcome.job)
+            yield outcome
 
     def _watch(self, holder: str, *, messages: bool, cancel: str = "") -> Plan[None]:
         known = self._known
@@ -148,7 +155,7 @@ class FleetRun(_AnyRun):
             messages: whether what the jobs write is wanted.
         """
         if self._is_complete() and not messages:
-            yield from self.known_outcomes
+            yield from self._told_again()
             return
         with self._holder() as holder:
             plan = self._watch(holder, messages=messages)
@@ -224,8 +231,8 @@ class AsyncFleetRun(_AnyRun):
             messages: whether what the jobs write is wanted.
         """
         if self._is_complete() and not messages:
-            for outcome in self.known_outcomes:
-                yield outcome
+            for event in self._told_again():
+                yield event
             return
         with self._holder() as holder:
             plan = self._watch(holder, messages=messages)

@@ -122,14 +122,14 @@ class _Watch:
         return len(self._told) == len(self._record.nodes)
 
     def _step(self) -> Plan[None]:
-        yield from self._tell()
-        if self._all_told():
-            return
         clock = self._core.clock
-        if clock() >= self._next_tick:
+        if clock() >= self._next_tick and not self._progress.done:
             yield from self._tick()
-        yield from self._begin(self._with_marks((yield from self._driver.advance())))
+        # The next ones are started before whoever waits is told of the last: that may take long.
+        yield from self._driver.advance()
         yield from self._tell()
+        pushed = self._progress.pushed - self._begun
+        yield from self._begin(self._with_marks(sorted(pushed)))
         self._recovered()
         if clock() >= min(self._last, self._end() + LEASE):
             self._give_up("the run's time was up")
@@ -351,8 +351,12 @@ class _Watch:
     def _emit(self, indexes: Iterable[int]) -> Plan[None]:
         self._absences.forget(indexes)
         for index in indexes:
+            outcome = self._progress.outcomes[index]
+            if outcome.job is not None and index not in self._begun:
+                self._begun.add(index)
+                yield Emit(Started(outcome.node, outcome.job))
             self._told.add(index)
-            yield Emit(self._progress.outcomes[index])
+            yield Emit(outcome)
 
     # -- Redis away ---------------------------------------------------------------------------
 

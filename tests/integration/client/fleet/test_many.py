@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 import tracemalloc
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +16,8 @@ import pytest
 import redis
 
 from corex import Client, Outcome
-from corex.effects import Block, Effect, ReadInbox, Run
+from corex.effects import Block, Effect, Plan, ReadInbox, Run
+from corex.fleet.jobs import RunJobs
 from corex.transport import SyncTransport
 from corex_node.process.embedded import EmbeddedRedis
 from tests.helpers.simulated import Seen, simulated_nodes
@@ -122,7 +125,7 @@ DRIVER = """
 import sys
 from corex import Client
 with Client(sys.argv[1]) as cx:
-    run = cx.fleet("*").submit("sim", {"seconds": 0.4}, batch=20, id=sys.argv[2])
+    run = cx.fleet("*").submit("sim", {"seconds": 0.15}, batch=20, id=sys.argv[2])
     print("begun", flush=True)
     run.results()
 """
@@ -132,12 +135,13 @@ def test_another_goes_on_with_a_run_whose_driver_was_killed(
     cx: Client, raw: redis.Redis, server: EmbeddedRedis
 ) -> None:
     """Of 300 nodes each runs once, however many were under way then."""
+    name = f"r-{uuid.uuid4().hex[:8]}"
     driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, server.url, "r-killed"], stdout=subprocess.PIPE
+        [sys.executable, "-c", DRIVER, server.url, name], stdout=subprocess.PIPE
     )
     assert driver.stdout is not None
     assert driver.stdout.readline() == b"begun\n"
-    run = cx.run("r-killed")
+    run = cx.run(name)
     outcomes = run.outcomes()
     for _ in range(30):
         next(outcomes)
@@ -151,3 +155,51 @@ def test_another_goes_on_with_a_run_whose_driver_was_killed(
     seen = Seen(raw, "corex")
     assert seen.peak(run.id) == 20
     assert seen.begun(run.id) == dict.fromkeys(run.jobs, 1)
+
+
+def test_a_driver_that_was_stopped_does_no_harm_when_it_wakes_up(
+    cx: Client, raw: redis.Redis, server: EmbeddedRedis
+) -> None:
+    """Another has gone on with its run: it sees that, and starts nothing of it."""
+    name = f"r-{uuid.uuid4().hex[:8]}"
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, server.url, name], stdout=subprocess.PIPE
+    )
+    assert driver.stdout is not None
+    assert driver.stdout.readline() == b"begun\n"
+    run = cx.run(name)
+    outcomes = run.outcomes()
+    next(outcomes)
+    driver.send_signal(signal.SIGSTOP)
+    for _ in range(100):
+        next(outcomes)
+    driver.send_signal(signal.SIGCONT)
+    rest = list(outcomes)
+    assert driver.wait(20) == 0
+    driver.stdout.close()
+    assert len(rest) == NODES - 101
+    assert run.ok
+    seen = Seen(raw, "corex")
+    assert seen.peak(run.id) == 20
+    assert seen.begun(run.id) == dict.fromkeys(run.jobs, 1)
+
+
+def test_a_driver_that_died_between_recording_a_turn_and_pushing(
+    cx: Client, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch, server: EmbeddedRedis
+) -> None:
+    """Whoever goes on sees that nothing was pushed, and does it."""
+    with Client(server.url) as first:
+        run = first.fleet("s1,s2,s3,s4").submit("sim", batch=2)
+
+        def die(jobs: RunJobs, indexes: object, marks: object, *, again: bool) -> Plan[None]:
+            del jobs, indexes, marks, again
+            yield from ()  # a generator, as the other
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RunJobs, "push", die)
+            with pytest.raises(KeyboardInterrupt):
+                run.results()
+    picked = cx.run(run.id)
+    assert [outcome.ok for outcome in picked.results()] == [True] * 4
+    assert Seen(raw, "corex").begun(run.id) == dict.fromkeys(run.jobs, 1)
