@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from typing import TYPE_CHECKING
 
 from corex.core import Core
@@ -135,21 +135,30 @@ class FleetRun(_AnyRun):
             pass
         return self.known_outcomes
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Generator[Outcome, None, None]:
         """Give the outcomes as they come, from the first one."""
-        return (event for event in self.events(messages=False) if isinstance(event, Outcome))
+        with contextlib.closing(self.events(messages=False)) as events:
+            for event in events:
+                if isinstance(event, Outcome):
+                    yield event
 
-    def stream(self) -> Iterator[Message]:
+    def stream(self) -> Generator[Message, None, None]:
         """Give what the jobs write, of all nodes merged, each node's in order and without gaps.
 
         `message.node` tells whose it is. The command must have been submitted with `stream=True`;
         see `Job.stream` for what comes in place of messages that cannot be had. The outcomes are
         there afterwards, by `results`.
         """
-        return (event for event in self.events(messages=True) if isinstance(event, Message))
+        with contextlib.closing(self.events(messages=True)) as events:
+            for event in events:
+                if isinstance(event, Message):
+                    yield event
 
-    def events(self, *, messages: bool = True) -> Iterator[Event]:
+    def events(self, *, messages: bool = True) -> Generator[Event, None, None]:
         """Give all that happens: `Started`, `Message`, `Outcome` and `Note`, from the beginning.
+
+        Who leaves it early may wait again, or cancel the run, at once; others who wait go on with
+        the run after some seconds.
 
         Args:
             messages: whether what the jobs write is wanted.
@@ -210,14 +219,14 @@ class AsyncFleetRun(_AnyRun):
             pass
         return self.known_outcomes
 
-    async def outcomes(self) -> AsyncIterator[Outcome]:
+    async def outcomes(self) -> AsyncGenerator[Outcome, None]:
         """Give the outcomes as they come, from the first one."""
         async with contextlib.aclosing(self.events(messages=False)) as events:
             async for event in events:
                 if isinstance(event, Outcome):
                     yield event
 
-    async def stream(self) -> AsyncIterator[Message]:
+    async def stream(self) -> AsyncGenerator[Message, None]:
         """Give what the jobs write, of all nodes merged. See `FleetRun.stream`."""
         async with contextlib.aclosing(self.events(messages=True)) as events:
             async for event in events:
