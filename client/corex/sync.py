@@ -9,10 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from corex.core import DOCTOR_TIMEOUT, STREAM_TIMEOUT, WAIT_TIMEOUT
 from corex.effects import Plan
-from corex.fleet.fleet import Fleet
-from corex.fleet.launch import pick_up
-from corex.fleet.run import FleetRun
-from corex.fleet.targeting import make_selection
 from corex.gather import as_completed
 from corex.group import Group
 from corex.job import Job
@@ -28,6 +24,8 @@ from corex_shared.models import Command, JobResult, Message, NodeInfo
 
 if TYPE_CHECKING:
     from corex.doctor.findings import Diagnosis
+    from corex.fleet.fleet import Fleet
+    from corex.fleet.run import FleetRun
 
 T = TypeVar("T")
 
@@ -106,6 +104,9 @@ class Client:
             ConfigError: it names nothing, or what makes no sense together.
             InvalidIdError: a target is nothing that a node or a group could be called.
         """
+        from corex.fleet.fleet import Fleet
+        from corex.fleet.targeting import make_selection
+
         return Fleet(self, make_selection(targets, labels, groups))
 
     def run(self, run: str) -> FleetRun:
@@ -117,6 +118,9 @@ class Client:
             DecodeError: what is there is no record of a run.
             StoreError: Redis cannot be reached, or refused.
         """
+        from corex.fleet.launch import pick_up
+        from corex.fleet.run import FleetRun
+
         return FleetRun(self, self.perform(pick_up(self.core, run)))
 
     def forget_node(self, node: str) -> None:
