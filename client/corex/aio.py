@@ -31,6 +31,8 @@ from corex_shared.models import Command, JobResult, Message, NodeInfo
 
 if TYPE_CHECKING:
     from corex.doctor.findings import Diagnosis
+    from corex.fleet.fleet import AsyncFleet
+    from corex.fleet.run import AsyncFleetRun
 
 T = TypeVar("T")
 
@@ -119,6 +121,9 @@ class AsyncClient:
             ConfigError: it names nothing, or what makes no sense together.
             InvalidIdError: a target is nothing that a node or a group could be called.
         """
+        from corex.fleet.fleet import AsyncFleet
+        from corex.fleet.targeting import make_selection
+
         return AsyncFleet(self, make_selection(targets, labels, groups))
 
     async def run(self, run: str) -> AsyncFleetRun:
@@ -130,6 +135,9 @@ class AsyncClient:
             DecodeError: what is there is no record of a run.
             StoreError: Redis cannot be reached, or refused.
         """
+        from corex.fleet.launch import pick_up
+        from corex.fleet.run import AsyncFleetRun
+
         return AsyncFleetRun(self, await self.perform(pick_up(self.core, run)))
 
     async def forget_node(self, node: str) -> None:

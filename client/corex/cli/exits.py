@@ -5,7 +5,7 @@
 n     what the one target's process exited with; 128 + s when it died of signal s
 1     one of several failed, or any failure without a code of its own
 2     usage: an option, a target or JSON that makes no sense
-3     no such node or job, nothing answered, or Redis cannot be reached
+3     no such node, job or run, nothing answered, or Redis cannot be reached
 124   the one target's job reached its `max_time`, or this command its `--timeout`
 130   ended by Ctrl-C; 128 + s by another signal s
 137   the one target's job was killed because someone asked
@@ -22,6 +22,7 @@ from corex_shared.errors import (
     DecodeError,
     InvalidIdError,
     NoSuchNodeError,
+    NoSuchRunError,
     StoreError,
     WaitTimeout,
 )
@@ -68,6 +69,6 @@ def exit_code_of_error(error: CorexError) -> int:
     """Translate an error that ended a command."""
     if isinstance(error, ConfigError | InvalidIdError | DecodeError):
         return USAGE
-    if isinstance(error, NoSuchNodeError | StoreError | WaitTimeout):
+    if isinstance(error, NoSuchNodeError | NoSuchRunError | StoreError | WaitTimeout):
         return NO_ANSWER
     return FAILED

@@ -82,6 +82,7 @@ class Driver:
         """
         self._choose()
         for backoff in (*BACKOFFS, None):
+            self._renewed = self._core.clock()
             try:
                 yield from self._store.begin(self._progress.entries())
                 break
@@ -90,7 +91,6 @@ class Driver:
                     raise
                 yield Sleep(backoff)
         self._saved()
-        self._renewed = self._core.clock()
         try:
             yield from self.push()
         except StoreUnavailableError as error:
