@@ -13,7 +13,13 @@ from corex.cli.app import app
 from corex_shared.version import __version__
 
 
-@pytest.mark.parametrize("command", ["run", "sh", "call", "result", "logs", "kill", "nodes"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("run", "sh", "call", "ps", "top", "result", "logs", "kill", "cp", "queues", "nodes"),
+        "doctor",
+    ],
+)
 def test_every_command_has_help(command: str) -> None:
     """`--help` and `-h` say what a command does."""
     for option in ("--help", "-h"):
