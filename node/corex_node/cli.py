@@ -15,7 +15,9 @@ from corex_node.process.embedded import EmbeddedRedis
 from corex_node.service import USAGE, replace_process, serve
 from corex_shared.errors import ConfigError, CorexError
 
-node_app = typer.Typer(help="The agent of this machine.", no_args_is_help=True)
+node_app = typer.Typer(
+    help="The agent of this machine.", no_args_is_help=True, rich_markup_mode="markdown"
+)
 
 
 @node_app.callback()
@@ -52,6 +54,11 @@ def run(
 
     Ends with 0 after SIGTERM or Ctrl-C, when running jobs have ended or were stopped and all
     results are delivered.
+
+    **Examples**
+
+    - `corex node run --id web-1 --url redis://redis.example:6379/0`
+    - `corex node run --config /etc/corex/node.toml --group build --label zone=eu`
     """
     main: dict[str, Any] = {
         "id": node_id,
@@ -75,6 +82,11 @@ def dev(
     """Start a Redis and a node to try things out, until Ctrl-C.
 
     Nothing is kept: the Redis and all that it holds are gone afterwards.
+
+    **Examples**
+
+    - `corex dev`
+    - `corex dev --id mine --log-level info`
     """
     try:
         with EmbeddedRedis() as redis:

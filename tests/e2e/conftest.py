@@ -63,11 +63,11 @@ def environment(redis_url: str, namespace: str) -> dict[str, str]:
 
 @pytest.fixture
 def corex(environment: dict[str, str]) -> Corex:
-    """Run the command line in a pipe, to its end."""
+    """Run the command line, or a script of a shell, in a pipe to its end."""
 
-    def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, script: str = "", **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # noqa: PLW1510 - it is among the options
-            [COREX, *arguments],
+            ["bash", "-c", script] if script else [COREX, *arguments],
             **{
                 "stdin": subprocess.DEVNULL,
                 "capture_output": True,

@@ -68,11 +68,14 @@ def _jobs(client: Client) -> list[str]:
 
 def _within(context: typer.Context, look: Callable[[Client], list[_T]]) -> list[_T]:
     """Look, in a thread that is left to itself when the time is up."""
+    import corex.questions.jobs
+    import corex.survey
+    import corex.sync  # noqa: F401 - what takes long on a busy machine, before the time begins
+    from corex.cli.session import client_of
+
     found: list[_T] = []
 
     def run() -> None:
-        from corex.cli.session import client_of
-
         # Whatever is wrong, a shell's prompt is no place to say so.
         with contextlib.suppress(Exception), client_of(context) as client:
             found.extend(look(client))

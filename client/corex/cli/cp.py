@@ -82,11 +82,11 @@ def cp(
     places = read_place(source, "SRC"), read_place(destination, "DST")
     permissions = _read_mode(mode)
     _check_sides(*places)
-    try:
-        with interruptible(), client_of(context) as client:
+    with client_of(context) as client, interruptible():
+        try:
             code = _copy(client, *places, mode=permissions, timeout=timeout)
-    except KeyboardInterrupt as interrupt:
-        code = code_of(interrupt)
+        except KeyboardInterrupt as interrupt:  # all is tidied up by now
+            code = code_of(interrupt)
     raise typer.Exit(code)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -80,8 +81,11 @@ def top(
 
 
 def _can_be_live() -> bool:
-    import os
-
+    """Tell whether there is a terminal to draw on and to read keys from."""
+    try:
+        import termios  # noqa: F401 - systems without it have no such terminals
+    except ImportError:
+        return False
     dumb = os.environ.get("TERM", "").lower() in ("", "dumb", "unknown")
     return sys.stdin.isatty() and sys.stdout.isatty() and not dumb
 

@@ -106,9 +106,7 @@ class Watcher(threading.Thread):
             with self._board.lock:
                 names = self._board.to_ask()
                 self._board.forget_unseen(names)
-            if measure:
-                self._measure(names)
-            self._ask(names)
+            self._ask(self._measured(names) if measure else names)
         except StoreError as error:
             with self._board.lock:
                 self._board.away = str(error)
@@ -121,14 +119,21 @@ class Watcher(threading.Thread):
             self._board.heard_nodes(infos, now_ms)
         self._wake()
 
-    def _measure(self, names: Sequence[str]) -> None:
+    def _measured(self, names: Sequence[str]) -> list[str]:
+        """Have the processors of nodes measured over a moment; returns the nodes that answered."""
+        answered = list(names)
         for pause in (_MEASURE, 0.0):
-            for _ in self._client.iterate(self._survey(names, [_MONITOR]).run()):
-                pass
+            survey = self._survey(answered, [_MONITOR])
+            heard = {reply.node for reply in self._client.iterate(survey.run())}
+            answered = [name for name in answered if name in heard]
             time.sleep(pause)
         with self._board.lock:
             for name in names:
-                self._board.nodes[name].rounds = 1
+                if name in answered:
+                    self._board.nodes[name].rounds = 1
+                else:
+                    self._board.heard_nothing(name)
+        return answered
 
     def _ask(self, names: Sequence[str]) -> None:
         with self._board.lock:  # of those that were not asked before the processors' figure is old
