@@ -33,9 +33,7 @@ def test_keys(data: bytes, keys: list[str]) -> None:
 def test_a_lone_escape_is_told_when_nothing_follows() -> None:
     board = Keyboard()
     assert board.feed(b"\x1b") == []
-    assert board.waits
-    assert board.flush() == ["escape"]
-    assert not board.waits
+    assert (board.waits, board.flush(), board.waits) == (True, ["escape"], False)
     assert board.flush() == []
 
 
