@@ -80,9 +80,10 @@ class Survey:
         with suppress(WaitTimeout):
             answers = as_completed(self._core, self._tickets, self._timeout, fresh=True)
             yield from _converted(answers, self._reply)
-        with suppress(StoreError):  # the answers go by themselves when their time is up
-            yield from discard(self._core, self._answered())
+        with suppress(StoreError):
             yield from take_back(list(self._open.values()))
+        with suppress(StoreError):  # they go by themselves when their time is up
+            yield from discard(self._core, self._answered())
 
     def _reply(self, item: tuple[int, JobResult]) -> Reply:
         index, result = item

@@ -66,7 +66,11 @@ class LiveTerminal:
         self._before = signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         for number, handler in self._wanted():
             self._handlers[number] = signal.signal(number, handler)
-        self._take()
+        try:
+            self._take()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
