@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from corex.aio import AsyncClient
     from corex.doctor.findings import Diagnosis, Finding, Verdict
+    from corex.events import Event, EventGap
     from corex.group import AsyncGroup, Group
     from corex.job import AsyncJob, Job
     from corex.node import AsyncNode, Node
@@ -92,6 +93,8 @@ __all__ = [
     "DecodeError",
     "Diagnosis",
     "DiskInfo",
+    "Event",
+    "EventGap",
     "FileEntry",
     "FileStat",
     "Finding",
@@ -156,6 +159,8 @@ _HOMES = {
     "CpuInfo": "corex.questions.info",
     "Diagnosis": "corex.doctor.findings",
     "DiskInfo": "corex.questions.info",
+    "Event": "corex.events",
+    "EventGap": "corex.events",
     "FileEntry": "corex.questions.files",
     "FileStat": "corex.questions.files",
     "Finding": "corex.doctor.findings",

@@ -74,7 +74,8 @@ def withdraw(core: Core, ticket: Ticket) -> Plan[bool]:
     """Write the result of an unclaimed command and take it off its list.
 
     In this order nothing is lost if this program ends in between: a node that still claims the
-    command finds that it has a result, and does not run it. A node that has claimed it already
+    command finds that it has a result, and does not run it (it answers that the ID is in use, which
+    is passed over). A node that has claimed it already
     holds the job, so that no result is written here. One that a node of a group has handed on is
     nobody's.
 
@@ -123,6 +124,7 @@ def withdraw(core: Core, ticket: Ticket) -> Plan[bool]:
     )
     if answer != WRITTEN:
         return False
+    core.mailbox.note_withdrawn(ticket.id)
     yield Run([("LREM", ticket.queue_key, 0, ticket.payload)])
     # In a step of its own: the inbox is in another slot of a cluster than the job.
     inbox = keys.inbox(command.reply_to or core.client_id)

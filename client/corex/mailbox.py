@@ -148,6 +148,18 @@ class Mailbox:
         with self._lock:
             self._repeated[job] = None
 
+    def note_withdrawn(self, job: str) -> None:
+        """Remember that a job of this client was ended here before a node had accepted it.
+
+        One that has claimed it in between takes it for the duplicate of an ID with a result, and
+        may say so before the result is told: that is no news.
+        """
+        with self._lock:
+            self._repeated[job] = None
+            kept = self._kept.get(job)
+            if kept is not None and _is_duplicate(kept):
+                del self._kept[job]
+
     def note_given(self, job: str, now: float) -> bool:
         """Remember that the caller chose this ID.
 
@@ -167,6 +179,7 @@ class Mailbox:
         """Remember that the ID belongs to an earlier job: duplicates are filed apart."""
         with self._lock:
             self._reused[job] = None
+            self._repeated.pop(job, None)
 
     def _read(self, entry: bytes) -> Mail | None:
         try:
@@ -194,6 +207,10 @@ class Mailbox:
                     waiter.ready.append(mail)
                     woken.add(waiter)
         return woken
+
+
+def _is_duplicate(mail: Mail) -> bool:
+    return mail.result is not None and mail.result.state is JobState.DUPLICATE_ID
 
 
 def _read_hint(entry: bytes) -> Mail | None:

@@ -86,6 +86,8 @@ def read_presence(node: str, last_seen: int, fields: Mapping[bytes, bytes]) -> N
         running=_int(known, "running"),
         queued=_int(known, "queued"),
         quiet=_text(known, "quiet") == "1",
+        lease=_int(known, "lease_ms") / 1000,
+        heartbeat=_int(known, "heartbeat_ms") / 1000,
     )
 
 

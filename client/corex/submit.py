@@ -53,6 +53,8 @@ def prepare(core: Core, target: str, command: Command, *, control: bool = False)
         command = _without_bytes(command)
     payload = encode(msgspec.structs.replace(command, id=job, reply_to=reply_to), core.encoding)
     decode_command(payload, core.limit)
+    if command.queue_scope == "fleet" and command.queue is None:
+        raise DecodeError("queue_scope", "fleet needs a queue")
     mail = (job,) if reply_to == core.client_id else ()
     return Ticket(job, node, key, payload, given, bool(command.stream), mail, group=group)
 

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from corex.core import DOCTOR_TIMEOUT, STREAM_TIMEOUT, WAIT_TIMEOUT
 from corex.effects import Plan
+from corex.events import Event, follow_events
 from corex.gather import as_completed
 from corex.group import Group
 from corex.job import Job
 from corex.node import Node
 from corex.nodelogs import follow_nodes
 from corex.nodes import list_nodes
-from corex.settings import find_url, make_core
+from corex.profiles.choice import find_place_of_library
+from corex.settings import make_core
 from corex.submit import prepare, send
 from corex.ticket import Ticket
 from corex.transport.blocking import SyncTransport
+from corex_shared.connection import safe_url
 from corex_shared.identifiers import check_id
 from corex_shared.models import Command, JobResult, Message, NodeInfo
 
@@ -41,21 +44,31 @@ class Client:
         self,
         url: str | None = None,
         *,
+        profile: str | None = None,
         namespace: str | None = None,
         encoding: Literal["msgpack", "json"] = "msgpack",
+        name: str | None = None,
     ) -> None:
         """Make a client.
 
         Args:
-            url: where Redis is; else `COREX_URL`, else redis://127.0.0.1:6379/0.
-            namespace: the fleet's; else `COREX_NAMESPACE`, else "corex".
+            url: where Redis is; else the profile's, else `COREX_URL`, else redis://127.0.0.1:6379/0.
+            profile: one of the user's, in `~/.config/corex/config.toml`; else `COREX_PROFILE` if
+                nothing else says where Redis is. Its password may be had of a program.
+            namespace: the fleet's; else the profile's, else `COREX_NAMESPACE`, else "corex".
             encoding: how commands are written; a job is answered in its command's encoding.
+            name: begins the client's ID, by which events tell who sent a command.
 
         Raises:
             ConfigError: one of them cannot be used.
         """
-        self.core = make_core(namespace, encoding)
-        self._transport = SyncTransport(find_url(url), self.core)
+        place = find_place_of_library(url, namespace, profile)
+        self.core = make_core(place.namespace, encoding, name)
+        self._transport = SyncTransport(place.url, self.core)
+
+    def __repr__(self) -> str:
+        url = safe_url(self._transport.endpoint.url)
+        return f"<corex.Client {url} namespace={self.core.keys.namespace}>"
 
     @property
     def id(self) -> str:
@@ -172,6 +185,33 @@ class Client:
             WaitTimeout: the time is up; there is no other end.
         """
         return self.iterate(follow_nodes(self.core, glob.split(","), timeout, levels))
+
+    def events(
+        self,
+        glob: str = "*",
+        *,
+        kinds: Collection[str] = (),
+        job: str | None = None,
+        timeout: float = STREAM_TIMEOUT,
+    ) -> Iterator[Event]:
+        """Follow what happens to nodes and jobs, as it is told: who ran what, and how it ended.
+
+        There is no log of events: when there is no connection (any more) a `corex.EventGap` says
+        so, another one when there is again, and one for each node how many of its events were not
+        heard.
+
+        Args:
+            glob: over node IDs; several with commas between them.
+            kinds: of the events that are wanted, each a whole one (`job.finished`) or its first
+                part (`job`, `node`); all if empty.
+            job: ID of the job whose events are wanted; of all if None.
+            timeout: seconds.
+
+        Raises:
+            InvalidIdError: no job can have that ID.
+            WaitTimeout: the time is up; there is no other end.
+        """
+        return self.iterate(follow_events(self.core, glob.split(","), timeout, kinds, job))
 
     def doctor(self, timeout: float = DOCTOR_TIMEOUT) -> Diagnosis:
         """Check Redis, clocks, permissions and nodes.

@@ -14,6 +14,7 @@ import structlog
 from msgspec import Struct
 
 from corex_node.clock import ServerClock
+from corex_node.events import Events
 from corex_node.faults import ACCEPTED, FAULTS
 from corex_node.inbound import Inbound
 from corex_node.manager.jobs import Demand, Job
@@ -33,6 +34,7 @@ from corex_shared.models import Command, JobResult
 from corex_shared.states import JobState, Stage
 
 _ACCEPTED, _SETTLED, _HANDED_ON, _OVERTAKEN = 1, 2, -1, -2
+_BAD, _CONFLICT = 400, 409
 _IN_USE = "id: it is in use or has a result"
 _SHOWN_OF_PAYLOAD = 4096
 """Bytes of a rejected payload that its entry shows."""
@@ -62,6 +64,7 @@ class Admission:
         manager: ProcessManager,
         outbox: Outbox,
         clock: ServerClock,
+        events: Events,
         node_levels: frozenset[int],
         rejected_kept: int,
     ) -> None:
@@ -72,6 +75,7 @@ class Admission:
             manager: gets the jobs.
             outbox: gets the results of those that do not become jobs.
             clock: for `expires_at`.
+            events: hear of what is accepted and has to wait, and of what is rejected.
             node_levels: levels that go to the node's log channel unless a command says otherwise.
             rejected_kept: entries of the rejected list.
         """
@@ -79,6 +83,7 @@ class Admission:
         self._manager = manager
         self._outbox = outbox
         self._clock = clock
+        self._events = events
         self._node_levels = node_levels
         self._rejected_kept = rejected_kept
         self.known_again: Callable[[str], Ticket | None] = lambda job_id: None
@@ -193,7 +198,8 @@ class Admission:
         """Tell why a command is not to be run; None when it is."""
         if is_lost(command, was):
             return of_state(JobState.LOST, "the agent died while it ran")
-        refusal = refusal_of(command, entry is not None, self._clock.now_ms())
+        now_ms = self._clock.now_ms() if command.expires_at is not None else 0
+        refusal = refusal_of(command, entry is not None, now_ms)
         return refusal.outcome if refusal is not None else None
 
     def _unstarted(self, command: Command, outcome: Outcome) -> JobResult:
@@ -242,6 +248,8 @@ class Admission:
         if item.job is not None and answer == _ACCEPTED:
             if not item.job.entry.repeatable:
                 ticket.field = item.job.id
+            if item.job.stage is Stage.WAITING:
+                self._events.accepted(item.job)
             self._manager.admit(item.job)
             return
         if item.job is not None:
@@ -279,6 +287,7 @@ class Admission:
             inbound = item.inbound
             reason = str(inbound.error) if inbound.error else _IN_USE
             _log.warning("command.rejected", job=inbound.job_id, reason=reason)
+            self._events.rejected(inbound, reason, _CONFLICT if item.is_duplicate else _BAD)
             if item.is_duplicate and inbound.ticket.reply_to:
                 result = codec.encode(self._duplicate(inbound), inbound.ticket.encoding)
                 await self._tell(inbound.ticket.reply_to, result)
@@ -303,7 +312,7 @@ class Admission:
             "time": self._clock.now_ms(),
             "field": error.field if error is not None else "id",
             "reason": str(error) if error is not None else _IN_USE,
-            "code": 409 if item.is_duplicate else 400,
+            "code": _CONFLICT if item.is_duplicate else _BAD,
             "size": inbound.size,
             "payload": inbound.payload[:_SHOWN_OF_PAYLOAD].decode("utf-8", "backslashreplace"),
         }

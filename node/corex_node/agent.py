@@ -23,6 +23,7 @@ from corex_node.builtins import Facilities, node_registry
 from corex_node.builtins.files.descriptors import DescriptorTable
 from corex_node.clock import ServerClock
 from corex_node.config import Config
+from corex_node.events import Events
 from corex_node.feeds import Feeds
 from corex_node.fleet_queues import NodeFleetQueues
 from corex_node.group import GroupParts
@@ -30,6 +31,7 @@ from corex_node.groups import Groups
 from corex_node.intake import Intake, IntakeParts
 from corex_node.intakes import IntakeMaker
 from corex_node.leases import Heartbeat, Identity, Load
+from corex_node.life import NodeLife
 from corex_node.manager.jobs import Job
 from corex_node.manager.manager import ProcessManager
 from corex_node.manager.registry import Registry
@@ -70,6 +72,8 @@ from corex_shared.errors import (
 
 _BUSY = 16
 """Running jobs from which on a node counts as busy: batches are worth a moment's wait."""
+_LAST_WORD = 1.0
+"""Seconds in which the channel of events is to hear that the agent ends."""
 _log = structlog.get_logger()
 
 T = TypeVar("T")
@@ -103,7 +107,9 @@ class Agent:
         self._heartbeat = Heartbeat(
             stores.lease, identity, self._clock, limits.lease, limits.heartbeat
         )
-        self._outbox = Outbox(self._store, self._node, outbox_limits(config))
+        self._events = Events(self._node, config.events)
+        self._life = NodeLife(self._events, self._store, identity)
+        self._outbox = Outbox(self._store, self._node, outbox_limits(config), self._events)
         node_levels = frozenset(config.logging.levels)
         self._feeds = Feeds(stores.feeds, self._node, node_levels)
         self._reaper = Reaper(
@@ -132,6 +138,7 @@ class Agent:
             self._manager,
             self._outbox,
             self._clock,
+            self._events,
             node_levels,
             limits.rejected,
         )
@@ -220,6 +227,9 @@ class Agent:
         manager, heartbeat = self._manager, self._heartbeat
         manager.output.statistics = self._statistics
         manager.scope = self._scope()
+        self._store.on_told = self._events.told
+        if self._events.of_jobs:
+            manager.tell_starts(self._events.started)
         manager.add_tap(self._feeds)
         manager.lineup.fleet, self._queues.holders = self._queues, manager.tenure
         heartbeat.renewals.append(self._queues)
@@ -229,6 +239,7 @@ class Agent:
         self._outbox.is_busy = lambda: manager.running >= _BUSY
         self._outbox.on_taken = self._admission.reject_taken
         self._reconciler.groups = self._groups.places
+        self._reconciler.is_quiet = self._stopping.is_set
         self._journal.on_lost = self._groups.disown
         heartbeat.renewals.append(self._groups)
         heartbeat.load = lambda: Load(manager.limits.max_jobs, manager.running, manager.waiting)
@@ -247,6 +258,7 @@ class Agent:
         heartbeat.on_lost = partial(loop.call_soon_threadsafe, self._lose_lease)
         heartbeat.on_lapsed = partial(loop.call_soon_threadsafe, self._lapse)
         heartbeat.on_regained = partial(loop.call_soon_threadsafe, self._reconciler.suspect)
+        heartbeat.on_returned = partial(loop.call_soon_threadsafe, self._life.returned)
         heartbeat.on_failed = lambda error: loop.call_soon_threadsafe(self._fail, error)
 
     def _group_parts(self) -> GroupParts:
@@ -285,6 +297,7 @@ class Agent:
 
     def _lapse(self) -> None:
         """The lease has run out, renewed too late or not yet: others may settle what runs here."""
+        self._life.lapsed()
         if self._config.main.when_lapsed == "stop":
             self._manager.stop_callers(self._manager.snapshot(), "the node lost its lease")
 
@@ -364,6 +377,7 @@ class Agent:
             lambda: recover(self._store, self._admission, self._scope(), payload_limit),
             self._say_away,
         )
+        self._life.started(recovered)
         _log.info(
             "node.ready",
             node=self._node,
@@ -385,7 +399,7 @@ class Agent:
     async def _wind_down(self, intakes: list[Intake], claiming: list[asyncio.Task[None]]) -> None:
         """Stop in order; each step is bounded in time, and the next comes whatever happens.
 
-        1. quiet: no command is claimed any more
+        1. quiet: no command is claimed any more, and what is compared after a break is finished
         2. what was claimed and has not started goes back to its list
         3. drain: running jobs may end by themselves; those between two runs are parted with
         4. the others are stopped
@@ -397,9 +411,11 @@ class Agent:
         limits = self._config.limits
         _log.info("node.stopping", running=self._manager.running, waiting=self._manager.waiting)
         self._heartbeat.quiet = True
-        await bounded(self._store.go_quiet(), "quiet")
+        is_there = await bounded(self._store.go_quiet(), "quiet")
         await bounded(self._groups.go_quiet(), "quiet in groups")
         await end(claiming, STEP)
+        if is_there:  # else what is compared waits for Redis, as long as it takes
+            await bounded(self._reconciler.settled(), "compare")
         for settled in [*(intake.settled() for intake in intakes), self._groups.settled()]:
             await bounded(settled, "admit")
         known = self._admission.known_fields
@@ -415,7 +431,14 @@ class Agent:
         await bounded(self._queues.flushed(), "queues")
         await bounded(self._groups.leave(), "leave groups")
 
+    def _why(self) -> str:
+        """Why the agent ends."""
+        if self._failure is not None:
+            return f"a part of the agent failed: {self._failure}"
+        return "another agent has taken the node over" if self._lease_lost else "it was told to"
+
     async def _close(self) -> None:
+        await bounded(self._life.stopped(self._why()), "last event", _LAST_WORD)
         await asyncio.to_thread(self._heartbeat.stop)
         await self._manager.close()
         await self._stores.close()

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from corex_node import config as settings
-from corex_node import logs
 from corex_node.config import Config
 from corex_node.process.embedded import EmbeddedRedis
-from corex_node.service import USAGE, replace_process, serve
+from corex_node.replacement import USAGE, replace_process
 from corex_shared.errors import ConfigError, CorexError
+
+# The agent is loaded by a process of its own: what it needs is missed here, where it can be said.
+for _needed in ("prctl", "psutil", "structlog"):
+    if find_spec(_needed) is None:
+        raise ModuleNotFoundError(f"No module named {_needed!r}", name=_needed)
 
 node_app = typer.Typer(
     help="The agent of this machine.", no_args_is_help=True, rich_markup_mode="markdown"
@@ -112,6 +117,10 @@ def dev(
 
 
 def _serve(loaded: Config) -> int:
+    # `corex node run` does without: it takes longer to load than all else of the command line.
+    from corex_node import logs
+    from corex_node.service import serve
+
     logs.configure(loaded.logging.level, loaded.logging.format, loaded.logging.file)
     return serve(loaded)
 
@@ -138,11 +147,13 @@ def _from_parents(context: typer.Context, name: str) -> str | None:
     """Find a global option that was given to `corex` itself.
 
     One that comes from its environment variable, which is for clients too (COREX_URL), gives way to
-    the variable that is the node's own.
+    the variable that is the node's own; and is left to the settings if these know it themselves,
+    so that what is wrong with it is said of the environment.
     """
     root = context.find_root()
     value, source = root.params.get(name), root.get_parameter_source(name)
     from_environment = source is not None and source.name == "ENVIRONMENT"
-    if from_environment and f"{settings.PREFIX}{name.upper()}" in os.environ:
+    known = settings.URL_VARIABLES if name == "url" else (f"{settings.PREFIX}{name.upper()}",)
+    if from_environment and any(variable in os.environ for variable in known):
         return None
     return value if isinstance(value, str) else None

@@ -22,6 +22,7 @@ from corex_node.config_tables import (
     NAME_RULE,
     RULES,
     Config,
+    EventsTable,
     Extension,
     LimitsTable,
     Logging,
@@ -30,6 +31,7 @@ from corex_node.config_tables import (
     Text,
     Variable,
 )
+from corex_shared.connection import Endpoint
 from corex_shared.errors import ConfigError
 from corex_shared.identifiers import is_valid_id
 
@@ -45,6 +47,7 @@ _TABLES: dict[str, type[Struct]] = {
     "main": Main,
     "limits": LimitsTable,
     "logging": Logging,
+    "events": EventsTable,
     "security": Security,
 }
 _WHERE = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
@@ -99,6 +102,7 @@ def load(
     sources.merge(chosen, "options")
     config = _check(sources.tree, str(path) if path is not None else "settings")
     _check_together(config.limits, sources)
+    _check_url(config.main.url, sources)
     return config
 
 
@@ -159,7 +163,7 @@ def _from_environment(environ: Mapping[str, str]) -> Tree:
 def _place(variable: str) -> tuple[str, str]:
     """Find the table and key of a variable."""
     name = variable.removeprefix(PREFIX).lower()
-    for table in ("limits", "logging", "security"):
+    for table in ("limits", "logging", "events", "security"):
         if name.startswith(f"{table}_"):
             return table, name.removeprefix(f"{table}_")
     return "main", name
@@ -192,6 +196,14 @@ def _check_together(limits: LimitsTable, sources: _Sources) -> None:
         key, other = "limits.restart_cap", "limits.restart_first"
         reason = f"it must be at least {other}, which is {limits.restart_first:g} s"
         raise ConfigError(sources.source(key, other), key, reason)
+
+
+def _check_url(url: str, sources: _Sources) -> None:
+    """Check the URL, and the files that it names; nothing is opened."""
+    try:
+        Endpoint(url)
+    except ConfigError as error:
+        raise ConfigError(sources.source("main.url"), "main.url", error.reason) from error
 
 
 def _check(tree: Mapping[str, Any], source: str) -> Config:

@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from corex_shared.codec import DEFAULT_LIMIT
-from corex_shared.connection import DEFAULT_URL
+from corex_shared.defaults import DEFAULT_URL
 from corex_shared.identifiers import ID_PATTERN
 from corex_shared.keys import DEFAULT_NAMESPACE
 from corex_shared.models import Identifier
@@ -24,7 +24,7 @@ Text = Annotated[str, Meta(pattern=_TEXT)]
 SomeText = Annotated[str, Meta(pattern=_SOME_TEXT)]
 Variable = Annotated[str, Meta(pattern=_VARIABLE)]
 _FORMAT, _LEVEL = r"^(auto|console|json)\Z", r"^(debug|info|warning|error)\Z"
-_WHEN_LAPSED = r"^(run|stop)\Z"
+_WHEN_LAPSED, _TELL_JOBS = r"^(run|stop)\Z", r"^(auto|always|never)\Z"
 NAME_RULE = "1 to 128 letters, digits and ._:- are allowed, the first a letter or digit"
 RULES = {
     ID_PATTERN: NAME_RULE,
@@ -33,6 +33,7 @@ RULES = {
     _VARIABLE: "the name of a variable is not empty and holds neither = nor NUL",
     _FORMAT: "auto, console or json expected",
     _WHEN_LAPSED: "run or stop expected",
+    _TELL_JOBS: "auto, always or never expected",
     _LEVEL: "debug, info, warning or error expected",
 }
 """What the patterns of texts allow, in words."""
@@ -135,6 +136,19 @@ class Logging(Struct, frozen=True, forbid_unknown_fields=True):
     file: SomeText | None = None
 
 
+class EventsTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """Table `[events]`: what the channel of events hears besides the node's own life.
+
+    Attributes:
+        jobs: when it hears of jobs (accepted, started, finished, rejected): `auto`, while anybody
+            listens; `always`; `never`.
+        arguments: whether it hears the arguments of commands too, which may hold secrets.
+    """
+
+    jobs: Annotated[str, Meta(pattern=_TELL_JOBS)] = "auto"
+    arguments: bool = False
+
+
 class Security(Struct, frozen=True, forbid_unknown_fields=True):
     """Table `[security]`.
 
@@ -186,5 +200,6 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     labels: dict[str, str] = field(default_factory=dict)
     limits: LimitsTable = field(default_factory=LimitsTable)
     logging: Logging = field(default_factory=Logging)
+    events: EventsTable = field(default_factory=EventsTable)
     security: Security = field(default_factory=Security)
     extension: dict[str, Extension] = field(default_factory=dict)

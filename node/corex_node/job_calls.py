@@ -13,6 +13,8 @@ from corex_shared.scripts import Argument, Call, Spread, script
 REJECTED_TTL_MS = 7 * 24 * 3_600_000
 LOG_TTL_MS = 24 * 3_600_000
 """When the log of a job that never ends may go."""
+_EVENTS_AT_ONCE = 1000
+"""Events that one script publishes: none may hold up the server for long."""
 
 
 class JobCalls:
@@ -29,6 +31,19 @@ class JobCalls:
         if group:
             return group_place(self._keys, self._node, self._incarnation, group)
         return own_place(self._keys, self._node, self._incarnation, source)
+
+    def tell(self, events: Sequence[bytes], *, knows_all: bool) -> list[Call]:
+        """Make the calls that publish events.
+
+        Args:
+            events: encoded.
+            knows_all: whether the server knows of all who listen.
+        """
+        keys, head = [self._keys.claimed(self._node)], (self._keys.events(), int(knows_all))
+        return [
+            script("tell").call(keys, [*head, *events[at : at + _EVENTS_AT_ONCE]])
+            for at in range(0, len(events), _EVENTS_AT_ONCE)
+        ]
 
     def accept(self, acceptances: Sequence[Acceptance]) -> Spread:
         """Make the call that makes jobs of commands."""

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from corex_node.absence import Absence
 from corex_node.clock import ServerClock
 from corex_shared.errors import LeaseHeldError, StoreError, StoreUnavailableError
 from corex_shared.scripts import Call
@@ -204,9 +205,10 @@ class Heartbeat:
         on_lost: hears that another agent has the lease.
         on_lapsed: hears that the lease has run out, since it could not be renewed.
         on_regained: hears that the lease was taken again after nobody had held it.
+        on_returned: hears, after `on_lapsed`, that the lease is held again.
         on_failed: hears of an error that nobody has foreseen: the lease is not renewed any more.
 
-    The four are called in the heartbeat's thread.
+    The five are called in the heartbeat's thread.
     """
 
     def __init__(
@@ -225,6 +227,7 @@ class Heartbeat:
         self._every = every
         self._stopped = False
         self._wake = threading.Event()
+        self._absence = Absence("heartbeat")
         self._held_until = 0.0  # monotonic; when the lease runs out unless it is renewed
         self._told_lapsed = False
         self._thread: threading.Thread | None = None
@@ -234,6 +237,7 @@ class Heartbeat:
         self.on_lost: Callable[[], object] = lambda: None
         self.on_lapsed: Callable[[], object] = lambda: None
         self.on_regained: Callable[[], object] = lambda: None
+        self.on_returned: Callable[[], object] = lambda: None
         self.on_failed: Callable[[Exception], object] = lambda error: None
 
     def holds(self) -> bool:
@@ -306,13 +310,15 @@ class Heartbeat:
                 return
             try:
                 answer = self._renew("")
+                self._absence.back()
                 pause = self._every
             except StoreUnavailableError as error:
-                _log.warning("heartbeat.away", reason=str(error))
+                self._absence.away(str(error))
                 pause = min(_RETRY, self._every)
                 self._look_at_the_clock(self._held_until)
                 continue
             except StoreError as error:
+                self._absence.back()
                 _log.error("heartbeat.refused", reason=str(error))
                 pause = self._every
                 continue
@@ -346,7 +352,9 @@ class Heartbeat:
             held_until, self._held_until = self._held_until, asked + self._ttl_ms / 1000
             if answer.fresh and self._thread is not None:  # at once: the next steps may fail
                 self._regain(held_until)
-            self._told_lapsed = False
+            if self._told_lapsed:
+                self._told_lapsed = False
+                self.on_returned()
             self._renew_others()
             self._store.seen(answer.server_ms)
         return answer
@@ -377,6 +385,8 @@ class Heartbeat:
             "running": load.running,
             "queued": load.queued,
             "quiet": int(self.quiet),
+            "lease_ms": self._ttl_ms,
+            "heartbeat_ms": int(self._every * 1000),
         }
 
     def _is_gone(self, answer: LeaseAnswer) -> bool:

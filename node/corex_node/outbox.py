@@ -5,26 +5,27 @@
 * Repeats a batch, unchanged, until Redis has taken it. Results are never dropped; output is,
   oldest first and counted, when Redis is away and more gathers than is to be held.
 * Holds the readers of output up when Redis is there but slower than the jobs.
-* Forgets a command (in the claimed hash) only when its result is known to be written.
+* Forgets a command (in the claimed hash) only when its result is known to be written, and only
+  then tells the fleet that its job has finished.
+* Takes events along with what it writes; they never hold a result up.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
-import msgspec
 import structlog
 from msgspec import Struct
 
 from corex_node.backlog import Backlog, JobBacklog
+from corex_node.events import Events, Finished
 from corex_node.faults import ENDED, FAULTS, FINISHED, RELEASED
 from corex_node.finishes import finish_of
-from corex_node.ledger import WINDOW, End, Ledger
+from corex_node.ledger import End, Ledger
 from corex_node.manager.jobs import Job
 from corex_node.patience import until_available
 from corex_node.records import Emission, Held
@@ -39,9 +40,8 @@ from corex_shared.states import Flag
 _JOIN_WITHIN = 0.002
 """Seconds for which results of a busy node wait for others."""
 _FORGET_WITHIN = 0.05
-"""Seconds for which finished commands stay claimed for want of anything else to write."""
-_EVENTS_WAITING = 10_000
-"""Events that wait while Redis is away; older ones are dropped."""
+"""Seconds for which finished commands stay claimed, and events untold, for want of anything else to
+write."""
 _MOST_RESULTS = 500
 """Results written at once: one script may not hold up the server for long."""
 
@@ -66,10 +66,11 @@ class OutboxLimits:
 
 
 class _Ended(Struct):
-    """A result that waits to be written."""
+    """A result that waits to be written, and what is told of it then."""
 
     ticket: Ticket
     result: JobResult
+    event: Finished | None
 
 
 @dataclass(slots=True)
@@ -82,20 +83,23 @@ class _Batch:
     finishes: list[Finish] = field(default_factory=list)
     released: list[Held] = field(default_factory=list)
     tickets: list[Ticket] = field(default_factory=list)  # of the finishes
+    again: int = 0  # the last so many of the finishes are told again
+    ends: list[Finished | None] = field(default_factory=list)  # what is told of them
 
 
 class Outbox:
     """The sink of a process manager that writes to Redis."""
 
-    def __init__(self, store: NodeStore, node: str, limits: OutboxLimits) -> None:
+    def __init__(self, store: NodeStore, node: str, limits: OutboxLimits, events: Events) -> None:
         """Begin empty."""
         self._store = store
         self._node = node
         self._limits = limits
+        self._events = events
+        events.on_first = self._take_note
         self._backlog = Backlog()
         self._ended: list[_Ended] = []
         self._release: list[Held] = []
-        self._events: deque[bytes] = deque(maxlen=_EVENTS_WAITING)
         self._again: list[End] = []
         self._undelivered: dict[str, Ticket] = {}
         # Of claimed hashes, each with its group, until they are known to be gone.
@@ -105,7 +109,7 @@ class Outbox:
         self._idle.set()
         self._away = False
         self._held_up = False
-        self.ledger = Ledger(time.monotonic)
+        self.ledger = Ledger(time.monotonic, limits.retention_ms / 1000)
         self._pruning: asyncio.TimerHandle | None = None
         self.is_busy: Callable[[], bool] = lambda: False
         self.on_away: Callable[[], None] = lambda: None
@@ -134,25 +138,18 @@ class Outbox:
         FAULTS.reach(ENDED)
         ticket = cast("Ticket", job.origin)
         if not ticket.disowned:
-            self.settle(ticket, result)
+            self.settle(ticket, result, job.killed_by)
 
     def event(self, kind: str, job: Job, fields: Mapping[str, object]) -> None:
-        """Take an event in the life of a job: `{event, time (ms), node, job, command, …}`."""
-        told = {
-            "event": kind,
-            "time": time.time_ns() // 1_000_000,
-            "node": self._node,
-            "job": job.id,
-            "command": job.command.command,
-        }
-        self._events.append(msgspec.json.encode({**fields, **told}))
-        self._stir()
+        """Take an event in the life of a job: the end of one run of several."""
+        self._events.run(kind, job, fields)
 
     # -- for those who settle commands that never became jobs ----------------------------------
 
-    def settle(self, ticket: Ticket, result: JobResult) -> None:
-        """Take a result."""
-        self._ended.append(_Ended(ticket, result))
+    def settle(self, ticket: Ticket, result: JobResult, killed_by: str = "") -> None:
+        """Take a result; of a job that was killed, with who asked for it."""
+        event = self._events.end_of(ticket, result, killed_by)
+        self._ended.append(_Ended(ticket, result, event))
         self._undelivered[result.id] = ticket
         self._fields.add((ticket.group, ticket.field))
         self._stir()
@@ -204,6 +201,8 @@ class Outbox:
             taken = await self._write(batch)
             if taken and self.on_taken is not None:
                 await self.on_taken(taken)
+            for ticket in taken:
+                ticket.inbound = None
             self._fields.difference_update((ticket.group, ticket.field) for ticket in taken)
             self._relieve()
 
@@ -211,14 +210,17 @@ class Outbox:
         """Return when there is something to write.
 
         The first result after a quiet time is written at once; on a busy node others may join it.
-        What is only to be forgotten waits a while for something to go along with.
+        What is only to be forgotten or told waits a while for something to go along with.
         """
-        if not (self._backlog or self._ended or self._events or self._again):
-            if not self._release:
+        until = None
+        while not (self._backlog or self._ended or self._again):
+            if not (self._release or self._events):
                 self._idle.set()
+            elif until is None:
+                until = asyncio.get_running_loop().time() + _FORGET_WITHIN
             self._wake.clear()
             try:
-                async with asyncio.timeout(_FORGET_WITHIN if self._release else None):
+                async with asyncio.timeout_at(until):
                     await self._wake.wait()
             except TimeoutError:
                 return
@@ -228,6 +230,11 @@ class Outbox:
     def _stir(self) -> None:
         self._idle.clear()
         self._wake.set()
+
+    def _take_note(self) -> None:
+        """See that an event is told, if nothing else is written meanwhile."""
+        if self._idle.is_set():
+            self._stir()
 
     def _relieve(self) -> None:
         if self._held_up and self._backlog.size < self._limits.high // 2:
@@ -269,14 +276,21 @@ class Outbox:
             FAULTS.reach(RELEASED)
         taken: list[Ticket] = []
         written: list[End] = []
-        for ticket, end, answer in zip(batch.tickets, batch.finishes, answers, strict=True):
-            self._undelivered.pop(end.job_id, None)
-            if answer in (WRITTEN, PRESENT):
-                written.append((ticket, end))
-            elif answer == TAKEN:
+        told = zip(batch.tickets, batch.finishes, batch.ends, answers, strict=True)
+        first = len(batch.finishes) - batch.again
+        for at, (ticket, end, event, answer) in enumerate(told):
+            is_again = at >= first
+            if not is_again:
+                self._undelivered.pop(end.job_id, None)
+            if answer == TAKEN and not is_again:
                 taken.append(ticket)
                 continue
-            elif self._is_others(ticket, end, answer):
+            ticket.inbound = None  # it holds the ticket, a cycle, and all that came
+            if answer in (WRITTEN, PRESENT):
+                written.append((ticket, end))
+                if event is not None:
+                    self._events.add(event)
+            elif self._is_others(ticket, end, answer, is_again=is_again):
                 continue
             claim = ticket.claim(self._node) if ticket.group else ""
             self._release.append(Held(ticket.group, ticket.field, claim))
@@ -285,11 +299,15 @@ class Outbox:
         self._fields.difference_update((held.group, held.field) for held in batch.released)
         return taken
 
-    def _is_others(self, ticket: Ticket, end: Finish, answer: int) -> bool:
+    def _is_others(self, ticket: Ticket, end: Finish, answer: int, *, is_again: bool) -> bool:
         """Take note of a result that was refused; tell whether its claim is others' to end."""
         # A command of its ID that comes now is no copy of ours: others have handed it on.
         self.ledger.forget(end.job_id)
-        _log.error("result.refused", job=end.job_id, answer=answer, state=end.state)
+        if is_again:  # Redis had taken it: whoever waited for it has heard of it
+            say, event = _log.info, "result.not_taken_again"
+        else:
+            say, event = _log.error, "result.refused"
+        say(event, job=end.job_id, answer=answer, state=end.state)
         if answer == STALE and ticket.group:
             # Whoever took the job over may have died before he gave its command back.
             self._fields.discard((ticket.group, ticket.field))
@@ -299,7 +317,7 @@ class Outbox:
     def _prune_later(self) -> None:
         """See that a ledger to which nothing is added does not keep what is old."""
         if self._pruning is None and self.ledger:
-            self._pruning = asyncio.get_running_loop().call_later(WINDOW, self._prune)
+            self._pruning = asyncio.get_running_loop().call_later(self.ledger.window, self._prune)
 
     def _prune(self) -> None:
         self._pruning = None
@@ -316,13 +334,15 @@ class Outbox:
         for end in ended:
             batch.finishes.append(finish_of(end.ticket, end.result, time.time_ns()))
             batch.tickets.append(end.ticket)
+            batch.ends.append(end.event)
         room = _MOST_RESULTS - len(batch.finishes)
         again, self._again = self._again[:room], self._again[room:]
+        batch.again = len(again)
         for ticket, finish in again:
             batch.finishes.append(finish)
             batch.tickets.append(ticket)
-        batch.events = list(self._events)
-        self._events.clear()
+            batch.ends.append(None)
+        batch.events = self._events.take()
         batch.released, self._release = self._release, []
         return batch
 

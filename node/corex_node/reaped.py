@@ -40,6 +40,23 @@ class Manner:
         item.ticket.levels = levels_of(command, self.levels)
         return result_unstarted(command, node, outcome)
 
+    def lapsed(self, node: str, seen: bytes) -> bytes:
+        """Make the event that tells that a node's lease has run out.
+
+        Args:
+            node: which.
+            seen: when it was seen last, as Redis writes it, in ms.
+        """
+        return msgspec.json.encode(
+            {
+                "event": "node.lapsed",
+                "time": time.time_ns() // 1_000_000,
+                "node": node,
+                "last_seen": int(float(seen)),
+                "by": self.by,
+            }
+        )
+
     def event(self, result: JobResult) -> bytes:
         """Make the event that tells of a result: `{event, time (ms), node, job, …, by}`."""
         return msgspec.json.encode(

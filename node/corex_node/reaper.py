@@ -185,6 +185,9 @@ class Reaper:
             AwayNoMore: it is there again, or another reaper is at work.
         """
         remains = absentee.remains
+        if remains is None:
+            event = self._manner.lapsed(absentee.node, absentee.seen)
+            await self._store.tell_lapsed(absentee.node, absentee.seen, event)
         if not any(begun.sizes):
             remains = Remains(begun.now, begun.sizes)
         if remains is not None and remains.are_known(begun.sizes, begun.now):

@@ -80,6 +80,10 @@ class Stretch(NamedTuple):
     found: dict[int, bytes]
 
 
+_TOLD_MS = 8 * 24 * 3_600_000
+"""For how long it is remembered that a node's absence was told: longer than it is listed, in ms."""
+
+
 class ReaperStore:
     """The keys of nodes that are away, by a connection of its own: no result waits for it."""
 
@@ -215,6 +219,14 @@ class ReaperStore:
         if isinstance(replies[-1], StoreRefusedError):
             raise replies[-1]
         return bool(replies[-1] >= 0)
+
+    async def tell_lapsed(self, node: str, seen: bytes, event: bytes) -> None:
+        """Publish that a node's lease has run out, unless it is there or others have told."""
+        keys = self._keys
+        call = script("reap_tell").call(
+            [keys.lapsed(node), keys.presence(node)], [seen, _TOLD_MS, keys.events(), event]
+        )
+        await execute_async(self._client, [call])
 
     async def forget(self, node: str, seen: bytes) -> None:
         """Take a node off the list of all nodes, unless it was seen since."""

@@ -6,7 +6,8 @@ forgotten what it acknowledged last; and while the lease had run out, others may
 * Ends that Redis was told of lately are told again; each is taken once, whatever is repeated.
 * A job that runs or waits here and is not claimed there is claimed again; one that has a result,
   which somebody else wrote, is not: `on_settled` hears of it.
-* What is claimed there and unknown here is settled like what a predecessor left.
+* What is claimed there and unknown here is settled like what a predecessor left; not by an agent
+  that stops: it is on its way back to its list then, or for the next agent to go on with.
 * For a while, commands that come again under the ID of a job known here are that very job: the
   server has forgotten that they were claimed.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 import structlog
@@ -35,10 +37,25 @@ from corex_shared.errors import GroupLostError
 
 _WINDOW = 10.0
 """Seconds after a comparison in which forgotten claims come back."""
+_CALM = 3.0
+"""Seconds without another sign of it after which a break is over: none of those who notice it tries
+again less often."""
 _BATCH = 500
 _ACCEPTED, _SETTLED = 1, 2
 
 _log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Done:
+    """What one break has cost, which several comparisons may have found."""
+
+    told_again: int = 0
+    adopted: int = 0
+    claimed_again: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.told_again or self.adopted or self.claimed_again)
 
 
 class Reconciler:
@@ -46,6 +63,7 @@ class Reconciler:
 
     Attributes:
         rounds: comparisons that were made.
+        is_quiet: tells whether the agent stops: it takes up nothing more.
         groups: tells the places of the groups that the node takes part in now.
         on_settled: hears of jobs that run or wait here and have a result of somebody else.
     """
@@ -68,7 +86,9 @@ class Reconciler:
         self._rounds = asyncio.Condition()
         self._begun = 0
         self._window_ends = 0.0
+        self._done = _Done()
         self.rounds = 0
+        self.is_quiet: Callable[[], bool] = lambda: False
         self.groups: Callable[[], list[Place]] = list
         self.on_settled: Callable[[list[Job]], None] = lambda jobs: None
 
@@ -85,6 +105,13 @@ class Reconciler:
         self.suspect()
         async with self._rounds:
             await self._rounds.wait_for(lambda: self.rounds >= round_wanted)
+
+    async def settled(self) -> None:
+        """Return when no comparison is under way or wanted; the caller bounds the wait."""
+        async with self._rounds:
+            await self._rounds.wait_for(
+                lambda: self.rounds == self._begun and not self._wanted.is_set()
+            )
 
     def known_again(self, job_id: str) -> Ticket | None:
         """Find what we have under the ID of a command that comes now, if Redis may have forgotten.
@@ -108,34 +135,55 @@ class Reconciler:
         Raises:
             LeaseLostError: another agent serves the node.
         """
-        while True:
+        try:
+            while True:
+                await self._await_suspicion()
+                self._begun += 1
+                await until_available(self._compare)
+                if not self._wanted.is_set():
+                    self._window_ends = time.monotonic() + _WINDOW
+                async with self._rounds:
+                    self.rounds = self._begun
+                    self._rounds.notify_all()
+        finally:
+            self._say()
+
+    async def _await_suspicion(self) -> None:
+        """Return when all is to be compared; when a break is over, say what it has cost."""
+        try:
+            async with asyncio.timeout(_CALM if self._done else None):
+                await self._wanted.wait()
+        except TimeoutError:
+            self._say()
             await self._wanted.wait()
-            self._wanted.clear()
-            self._begun += 1
-            await until_available(self._compare)
-            if not self._wanted.is_set():
-                self._window_ends = time.monotonic() + _WINDOW
-            async with self._rounds:
-                self.rounds = self._begun
-                self._rounds.notify_all()
+        self._wanted.clear()
+
+    def _say(self) -> None:
+        done, self._done = self._done, _Done()
+        if done:
+            _log.info(
+                "node.reconciled",
+                told_again=done.told_again,
+                adopted=done.adopted,
+                claimed_again=done.claimed_again,
+            )
 
     async def _compare(self) -> None:
-        told = self._outbox.tell_again()
-        adopted = claimed_again = 0
+        done = self._done
+        # The same ends each time, about.
+        done.told_again = max(done.told_again, self._outbox.tell_again())
         for place in [self._store.place(Source.COMMANDS), *self.groups()]:
             try:
                 found = await self._store.claimed(place.group)
-                adopted += await self._adopt_unknown(place, found)
-                claimed_again += await self._claim_again(place, found)
+                done.adopted += await self._adopt_unknown(place, found)
+                done.claimed_again += await self._claim_again(place, found)
             except GroupLostError:
                 continue  # what this node had of it is others' now
-        if told or adopted or claimed_again:
-            _log.info(
-                "node.reconciled", told_again=told, adopted=adopted, claimed_again=claimed_again
-            )
 
     async def _adopt_unknown(self, place: Place, found: dict[bytes, bytes]) -> int:
         """Settle what is filed and unknown here; what is not filed yet is the intake's."""
+        if self.is_quiet():
+            return 0
         known = self._admission.known_fields(place.group)
         unknown = [
             entry

@@ -10,7 +10,6 @@ import gc
 import os
 import signal
 import sys
-from typing import NoReturn
 
 import msgspec
 import prctl
@@ -20,25 +19,10 @@ from corex_node import logs
 from corex_node.agent import Agent
 from corex_node.config import Config
 from corex_node.faults import FAULTS, VARIABLE
+from corex_node.replacement import USAGE
 from corex_shared.errors import ConfigError, CorexError
 
-USAGE = 2
-"""Exit code of settings that cannot be used."""
-
 _log = structlog.get_logger()
-
-
-def replace_process(config: Config) -> NoReturn:
-    """Become an agent: the same process, without what the command line had loaded.
-
-    That is a fifth of its memory. The settings go along in a file of memory, since they may hold
-    a password.
-    """
-    settings = os.memfd_create("corex-node")
-    os.write(settings, msgspec.json.encode(config))
-    os.lseek(settings, 0, os.SEEK_SET)
-    os.set_inheritable(settings, True)
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "corex_node.lean", str(settings)])
 
 
 def main() -> int:
@@ -59,20 +43,24 @@ def serve(config: Config) -> int:
     """Run an agent until SIGTERM or SIGINT.
 
     Returns:
-        0 when it stopped in good order, else 1, the reason logged.
+        0 when it stopped in good order, 2 when the settings cannot be used, else 1, the reason
+        logged.
     """
     try:
-        asyncio.run(_serve(config))
+        return asyncio.run(_serve(config))
     except CorexError as error:
         _log.error("node.failed", reason=str(error), kind=type(error).__name__)
         return 1
-    return 0
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config) -> int:
     # What a spawner that was killed leaves behind comes to us, and is ended.
     prctl.set_child_subreaper(True)
-    agent = Agent(config)
+    try:
+        agent = Agent(config)
+    except ConfigError as error:  # of what only its parts know, such as the names of commands
+        sys.stderr.write(f"corex: {error}\n")
+        return USAGE
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)
@@ -84,6 +72,7 @@ async def _serve(config: Config) -> None:
     # Short runs of one thread keep the heartbeat's thread on time under load.
     sys.setswitchinterval(0.001)
     await agent.run()
+    return 0
 
 
 def _show(agent: Agent) -> None:

@@ -48,6 +48,7 @@ class NodeStore:
 
     Attributes:
         on_unheld: hears that the server knows of no lease of this agent.
+        on_told: hears, after events were published, whether anybody may have heard them.
     """
 
     def __init__(self, endpoint: Endpoint, keys: Keys, node: str, incarnation: str) -> None:
@@ -64,7 +65,10 @@ class NodeStore:
         }
         self._claimed = keys.claimed(node)
         self._presence = keys.presence(node)
+        # Only where one server has all who listen can it tell whether there is anybody.
+        self._counts_listeners = not endpoint.is_cluster
         self.on_unheld: Callable[[], object] = lambda: None
+        self.on_told: Callable[[bool], object] = lambda heard: None
 
     def place(self, source: Source, group: str = "") -> Place:
         """Describe one of the node's own lists, or that of a group."""
@@ -249,7 +253,8 @@ class NodeStore:
         node_log = self._keys.node_log(self._node)
         written: list[Step] = [self._calls.emit(emission) for emission in emissions]
         written += [("PUBLISH", node_log, message) for message in node_messages]
-        written += [("PUBLISH", self._keys.events(), event) for event in events]
+        told = self._calls.tell(events, knows_all=self._counts_listeners)
+        written += told
         ends: list[Step] = []
         if finishes:
             ends.append(
@@ -260,10 +265,13 @@ class NodeStore:
         if emissions and finishes:
             # No last message may be written before those that come before it, even if only
             # one of two scripts is known to the server.
-            await self._settle(written)
+            before = await self._settle(written)
             replies = await self._settle(ends)
         else:
-            replies = (await self._settle([*written, *ends]))[len(written) :]
+            replies = await self._settle([*written, *ends])
+            before, replies = replies[: len(written)], replies[len(written) :]
+        if told:
+            self._note_listeners(before[-1])
         answer = replies[0] if finishes else []
         if isinstance(answer, StoreRefusedError):  # not one job's fault: no result is given up
             raise StoreUnavailableError(str(answer)) from answer
@@ -278,6 +286,14 @@ class NodeStore:
             if isinstance(reply, StoreRefusedError):
                 REFUSALS.say(reply, "outbox")
         return replies
+
+    async def tell(self, events: Sequence[bytes]) -> None:
+        """Publish events that nothing else goes along with."""
+        await self._settle([*self._calls.tell(events, knows_all=self._counts_listeners)])
+
+    def _note_listeners(self, answer: Any) -> None:
+        """Take the answer to events that were published, or the refusal to."""
+        self.on_told(not self._counts_listeners or (isinstance(answer, int) and answer > 0))
 
     async def reject(self, rejections: Sequence[Rejection], kept: int) -> None:
         """Move claimed payloads to the rejected list, which holds `kept` entries at most."""

@@ -22,14 +22,21 @@ _KILL_MARGIN = 5.0
 _log = structlog.get_logger()
 
 
-async def bounded(step: Coroutine[Any, Any, object], name: str, seconds: float = STEP) -> None:
-    """Await a step for so long at most; what goes wrong with it is logged."""
+async def bounded(step: Coroutine[Any, Any, object], name: str, seconds: float = STEP) -> bool:
+    """Await a step for so long at most; what goes wrong with it is logged.
+
+    Returns:
+        Whether it was done.
+    """
     task = asyncio.create_task(step)
     await asyncio.wait({task}, timeout=seconds)
     if not await end([task], STEP) or task.cancelled():
         _log.error("node.stop_incomplete", step=name, reason=f"not within {seconds:g} s")
     elif (error := task.exception()) is not None:
         _log.error("node.stop_incomplete", step=name, reason=str(error))
+    else:
+        return True
+    return False
 
 
 async def drained(manager: ProcessManager, seconds: float) -> None:

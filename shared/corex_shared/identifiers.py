@@ -14,6 +14,9 @@ from corex_shared.errors import InvalidIdError
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z"
 """The regular expression of an identifier, anchored at both ends (no newline at the end)."""
 
+LONGEST_ID = 128
+"""Characters of an identifier at most."""
+
 _matches = re.compile(ID_PATTERN).match
 
 

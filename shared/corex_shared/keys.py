@@ -11,6 +11,7 @@ key                           type          lives                         writte
 `{node:<id>}:claimed`         hash          until finished                node → node, reaper
 `{node:<id>}:presence`        hash          lease TTL, renewed            node → anyone
 `{node:<id>}:reaper`          string        TTL                           reaper → reapers
+`{node:<id>}:lapsed`          string        TTL                           reaper → reapers
 `{node:<id>}:rejected`        list, capped  a week after the last         node → operators
 `{node:<id>}:logger:<queue>`  list, capped  TTL, renewed by reading       node → subscriber
 `{node:<id>}:logged:<queue>`  string        TTL, renewed by each write    node → node
@@ -78,6 +79,10 @@ class Keys:
         """Who settles, or has settled, the jobs of a node that is gone (see lua/reap_note.lua)."""
         return f"{self.namespace}:{{node:{node}}}:reaper"
 
+    def lapsed(self, node: str) -> str:
+        """Absence of a node of which `events` has heard (see lua/reap_tell.lua)."""
+        return f"{self.namespace}:{{node:{node}}}:lapsed"
+
     def rejected(self, node: str) -> str:
         """Capped list of payloads that a node could not take, newest first, each as JSON."""
         return f"{self.namespace}:{{node:{node}}}:rejected"
@@ -143,7 +148,7 @@ class Keys:
         return f"{self.namespace}:log:{node}"
 
     def events(self) -> str:
-        """Channel of events in the life of jobs, each as JSON."""
+        """Channel of events in the life of nodes and jobs, each as JSON."""
         return f"{self.namespace}:events"
 
     def nodes(self) -> str:

@@ -136,7 +136,8 @@ class NodeInfo(Struct, frozen=True):
     """What a node's heartbeat says of it.
 
     `started` and `last_seen` are milliseconds since the epoch, `load` is the one-minute load
-    average. A node that is not `alive` has only its `id` and `last_seen`.
+    average; `lease` is for how many seconds the node's lease is renewed, `heartbeat` how many are
+    between two renewals. A node that is not `alive` has only its `id` and `last_seen`.
     """
 
     id: str
@@ -154,3 +155,5 @@ class NodeInfo(Struct, frozen=True):
     running: int = 0
     queued: int = 0
     quiet: bool = False
+    lease: float = 0.0
+    heartbeat: float = 0.0

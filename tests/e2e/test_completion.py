@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +64,22 @@ def test_options_come_first(cx: Client, complete: Complete, redis_url: str) -> N
     """`--url` is heeded before the environment."""
     line = f"corex --url {redis_url} nodes w"
     _completes(complete, line, "web-1", "web-2", COREX_URL="redis://127.0.0.1:1")
+
+
+def test_profiles_are_heeded(
+    cx: Client, complete: Complete, redis_url: str, namespace: str, tmp_path: Path
+) -> None:
+    """The one that is named on the line, and the default one."""
+    file = tmp_path / "config.toml"
+    table = f'url = "{redis_url}"\nnamespace = "{namespace}"'
+    file.write_text(
+        f'default = "a"\n[profile.a]\n{table}\n[profile.b]\nurl = "redis://127.0.0.1:1"'
+    )
+    nowhere = {"COREX_CONFIG": str(file), "COREX_URL": "", "COREX_NAMESPACE": ""}
+    _completes(complete, "corex nodes w", "web-1", "web-2", **nowhere)
+    _completes(complete, "corex --profile a nodes w", "web-1", "web-2", **nowhere)
+    assert complete("corex --profile b nodes w", **nowhere) == []
+    assert complete("corex --profile none nodes w", **nowhere) == []
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1", "nonsense", "silent"])

@@ -36,7 +36,7 @@ def test_the_demo_does_what_it_says() -> None:
     assert demo.returncode == 0, output
     assert output.splitlines()[-1] == _LAST_LINE
     assert "line 5 of 5" in output
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < 50  # half a minute, and some on a busy machine
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
@@ -54,4 +54,4 @@ def test_an_interrupted_demo_leaves_nothing(number: signal.Signals, leftovers: L
     assert demo.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130)
     for process in started:
         eventually(partial(is_gone, process), f"end of {process}", seconds=20)
-    eventually(lambda: leftovers.files() == files, "its files are gone", seconds=5)
+    eventually(lambda: leftovers.files() == files, "its files are gone")

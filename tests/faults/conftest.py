@@ -13,6 +13,17 @@ from corex_shared.keys import Keys
 from tests.helpers.diary import Diary
 from tests.helpers.wire import Wire
 
+_SECONDS = 150
+"""For a test, which starts agents again and again: on a busy machine each takes ten seconds."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of this folder more time than others have."""
+    for item in items:
+        ours = item.path.is_relative_to(Path(__file__).parent)
+        if ours and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_SECONDS))
+
 
 @pytest.fixture
 def wire(own_redis: EmbeddedRedis, keys: Keys) -> Iterator[Wire]:

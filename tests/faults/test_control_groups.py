@@ -43,7 +43,7 @@ def _groups(node: NodeProcess) -> list[Path]:
 
     spawners = eventually(lambda: _spawners(node), "spawners")
     try:
-        eventually(joined, seconds=2)
+        eventually(joined, seconds=6)
     except AssertionError:
         pytest.skip("spawners have no control groups here")
     return [_group(spawner) for spawner in spawners]

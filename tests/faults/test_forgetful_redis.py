@@ -131,3 +131,42 @@ def test_a_second_copy_after_a_break_costs_the_first_neither_its_claim_nor_its_r
     node.start()
     assert wire.result(job)["state"] == "LOST"
     wire.wait_unclaimed()
+
+
+@pytest.mark.parametrize("taken_by_another", [False, True], ids=["state gone", "another's"])
+def test_an_end_that_is_told_again_in_vain_has_been_delivered(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, taken_by_another: bool
+) -> None:
+    """Its sender, who has the result, is told nothing else, and nothing is rejected."""
+    node = run_node("n1", url=own_redis.url)
+    job = wire.push("core.ping", reply_to="c1")
+    assert wire.result(job)["state"] == "SUCCESS"
+    wire.wait_unclaimed()
+    state = wire.keys.state(job)
+    wire.redis.delete(state)
+    if taken_by_another:  # the server has forgotten that job, and a node of its group has it now
+        wire.redis.delete(wire.keys.result(job))
+        wire.redis.hset(state, mapping={"claim": "n2/7", "holder": "n2", "stage": "running"})
+    wire.redis.client_kill_filter(_type="normal", skipme=True)
+    eventually(lambda: "result.not_taken_again" in node.log_text(), "it is told again")
+    assert wire.result(wire.push("core.ping"))["state"] == "SUCCESS"
+    assert [entry["state"] for entry in wire.inbox("c1")] == ["SUCCESS"]
+    assert wire.rejected() == []
+    assert '"level": "error"' not in node.log_text()
+    assert wire.redis.exists(wire.keys.result(job)) != taken_by_another
+    wire.wait_unclaimed()
+
+
+def test_a_result_that_has_expired_is_not_told_again(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire
+) -> None:
+    """Redis has not forgotten it: its time was over."""
+    run_node("n1", url=own_redis.url, env={"COREX_NODE_LIMITS_RETENTION": "0.2"})
+    job = wire.push("core.ping", reply_to="c1")
+    eventually(lambda: wire.inbox("c1"), "its end is told")
+    eventually(lambda: not wire.redis.exists(wire.keys.state(job)), "it has expired")
+    wire.redis.client_kill_filter(_type="normal", skipme=True)
+    probe = wire.push("core.ping", reply_to="c2")
+    eventually(lambda: wire.inbox("c2"), "the node is back")
+    assert [entry["id"] for entry in wire.inbox("c1")] == [job]
+    assert [entry["id"] for entry in wire.inbox("c2")] == [probe]

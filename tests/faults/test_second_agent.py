@@ -51,7 +51,7 @@ def test_a_dead_predecessors_lease_is_taken_at_once(
     assert wire.redis.ttl(wire.keys.presence("n1")) > 500
     begun = time.monotonic()
     node.start()
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60  # a tenth of the lease
     assert wire.presence()["incarnation"] != before
     assert wire.result(wire.push("core.ping"))["state"] == "SUCCESS"
 

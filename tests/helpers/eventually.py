@@ -10,7 +10,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-SECONDS = 10.0
+SECONDS = 20.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
 
 

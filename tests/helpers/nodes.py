@@ -17,7 +17,7 @@ from corex_shared.scripts import Call
 from tests.helpers.eventually import eventually
 
 COREX = Path(sys.executable).with_name("corex")
-START_SECONDS = 20.0
+START_SECONDS = 40.0
 STOP_SECONDS = 40.0
 _LOG_TAIL = 6000
 

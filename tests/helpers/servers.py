@@ -104,7 +104,7 @@ class Server:
             except redis.RedisError:
                 return False
 
-        eventually(settled, "the server answers", seconds=15)
+        eventually(settled, "the server answers", seconds=30)
         return process.poll() is None
 
     def kill(self) -> None:

@@ -18,7 +18,7 @@ from tests.helpers.eventually import eventually
 T = TypeVar("T")
 
 Pairs = dict[str, Any]
-WAIT = 15.0
+WAIT = 20.0
 """Seconds within which a result is expected."""
 _PIPELINE = 500
 

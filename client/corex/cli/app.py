@@ -6,10 +6,23 @@ from typing import Annotated
 
 import typer
 
-from corex.cli import call, cp, doctor, jobs, logs, nodes, ps, queues, run_commands, top
+from corex.cli import (
+    call,
+    cp,
+    doctor,
+    events,
+    jobs,
+    logs,
+    nodes,
+    ps,
+    queues,
+    run_commands,
+    top,
+)
 from corex.cli.exits import INTERRUPTED, exit_code_of_error
 from corex.cli.plugins import PluginGroup
 from corex.cli.render import put_line, say
+from corex.cli.session import use_profile
 from corex_shared.errors import CorexError
 from corex_shared.version import __version__
 
@@ -31,6 +44,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def corex(
+    context: typer.Context,
     url: Annotated[
         str | None,
         typer.Option(
@@ -45,6 +59,14 @@ def corex(
             envvar="COREX_NAMESPACE",
             metavar="NS",
             help="The fleet's namespace, when several share one Redis. [default: corex]",
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            envvar="COREX_PROFILE",
+            metavar="NAME",
+            help="Profile of ~/.config/corex/config.toml that says where Redis is.",
         ),
     ] = None,
     version: Annotated[
@@ -63,6 +85,7 @@ def corex(
     failed; 2 usage; 3 no such node, nothing answered, or Redis cannot be reached; 124 the time
     was up; 130 Ctrl-C; 137 killed.
     """
+    use_profile(context, profile)
 
 
 app.command("run")(run_commands.run)
@@ -76,6 +99,7 @@ app.command("kill")(jobs.kill)
 app.command("cp")(cp.cp)
 app.command("queues")(queues.queues)
 app.command("nodes")(nodes.nodes)
+app.command("events")(events.events)
 app.command("doctor")(doctor.doctor)
 
 

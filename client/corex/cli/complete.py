@@ -77,10 +77,23 @@ def _within(context: typer.Context, look: Callable[[Client], list[_T]]) -> list[
 
     def run() -> None:
         # Whatever is wrong, a shell's prompt is no place to say so.
-        with contextlib.suppress(Exception), client_of(context) as client:
-            found.extend(look(client))
+        with contextlib.suppress(Exception):
+            _choose_profile(context)
+            with client_of(context) as client:
+                found.extend(look(client))
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(SECONDS)
     return [] if thread.is_alive() else found
+
+
+def _choose_profile(context: typer.Context) -> None:
+    """Choose the profile, as `corex` itself does when it is not run only to complete."""
+    from corex.profiles.choice import choose_profile, load_file
+
+    root = context.find_root()
+    source = root.get_parameter_source("profile")
+    given = source is not None and source.name == "COMMANDLINE"
+    named = root.params.get("profile") if given else None
+    root.obj = choose_profile(load_file(needed=bool(named)), named, "--profile")

@@ -8,9 +8,9 @@ import typer
 
 from corex.cli.arguments import Raw
 from corex.cli.complete import complete_job
-from corex.cli.exits import NO_ANSWER
+from corex.cli.exits import NO_ANSWER, exit_code, has_exit_code
 from corex.cli.output import LiveOutput
-from corex.cli.render import put_json, put_line, say
+from corex.cli.render import failure, put_json, put_line, say
 from corex.cli.session import client_of
 from corex_shared.identifiers import check_id
 from corex_shared.states import Level
@@ -62,8 +62,11 @@ def logs(
 ) -> None:
     """Print what a job that was started with live output has written, or what nodes log.
 
-    What cannot be had any more is counted on stderr. Ctrl-C stops the printing, not the job.
-    Exits with 3 when nobody knows the job.
+    What cannot be had any more is counted on stderr, and what kept the job from succeeding is said
+    there. Ctrl-C stops the printing, not the job.
+
+    With -f it exits as the job did, as `corex result` does; without, with 0. Exits with 3 when
+    nobody knows the job (any more).
 
     **Examples**
 
@@ -147,6 +150,26 @@ def _show_job(client: Client, job: str, timeout: float | None, *, raw: bool, as_
         output.finish()
     if empty:
         _explain_nothing(client, job)
+    _tell_end(client, job, is_over=timeout is not None)
+
+
+def _tell_end(client: Client, job: str, *, is_over: bool) -> None:
+    """Say why a job did not succeed, which its messages do not.
+
+    Args:
+        client: the client.
+        job: the job.
+        is_over: it was followed to its end: exit as it did.
+    """
+    result = client.job(job).result()  # written with the last message, in one step
+    if result is not None and not result.ok and not has_exit_code(result):
+        say(failure(result))
+    if not is_over:
+        return
+    if result is None:
+        say(f"job {job}: no result")
+        raise typer.Exit(NO_ANSWER)
+    raise typer.Exit(exit_code(result))
 
 
 def _explain_nothing(client: Client, job: str) -> None:

@@ -26,8 +26,10 @@ def diagnose(core: Core, timeout: float) -> Plan[Diagnosis]:
     timeout = checked_timeout(timeout)
     findings: list[Finding] = []
     try:
-        findings += judge_server((yield from examine_server(core)))
-        findings += judge_fleet((yield from examine_fleet(core, timeout)))
+        server = yield from examine_server(core)
+        findings += judge_server(server)
+        fleet = yield from examine_fleet(core, timeout, may_ask=server.may_ask_nodes)
+        findings += judge_fleet(fleet)
     except StoreError as error:
         answered = bool(findings) or not isinstance(error, StoreUnavailableError)
         return _cut_short(findings, str(error), answered=answered)

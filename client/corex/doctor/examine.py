@@ -5,18 +5,19 @@ Nothing here holds anybody up: no KEYS, no blocking command, bounded samples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from corex.core import SLICE, Core
 from corex.doctor import permissions
 from corex.doctor.facts import FleetFacts, NodeFacts, ServerFacts
+from corex.doctor.permissions import Asking
 from corex.effects import Plan, ReadInbox, Run
 from corex.nodes import list_nodes
 from corex.submit import prepare, send
 from corex.ticket import Ticket
-from corex_shared.errors import StoreRefusedError
+from corex_shared.errors import StoreForbiddenError, StoreRefusedError
 from corex_shared.models import Command, NodeInfo
 from corex_shared.scripts import Call
 
@@ -49,7 +50,6 @@ def examine_server(core: Core) -> Plan[ServerFacts]:
     info = yield from _info()
     ahead, error = yield from _clock(core)
     user = _text((yield from _ask("ACL", "WHOAMI"))) or None
-    refused, of_nodes = yield from _permissions(core, user)
     return ServerFacts(
         pings=pings,
         info=info,
@@ -58,25 +58,29 @@ def examine_server(core: Core) -> Plan[ServerFacts]:
         clock_error=error,
         cluster_state=(yield from _cluster_state()) if info.get("cluster_enabled") == "1" else None,
         user=user,
-        refused=refused,
-        refused_of_nodes=of_nodes,
+        **(yield from _permissions(core, user)),
     )
 
 
-def examine_fleet(core: Core, timeout: float) -> Plan[FleetFacts]:
+def examine_fleet(core: Core, timeout: float, *, may_ask: bool) -> Plan[FleetFacts]:
     """Gather what there is to know of the nodes.
 
     Args:
         core: the client's surroundings.
         timeout: seconds for the nodes to answer.
+        may_ask: whether this user may put questions to them.
 
     Raises:
-        StoreError: Redis cannot be reached, or does not let us see the nodes.
+        StoreError: Redis cannot be reached.
     """
-    infos = yield from list_nodes(core)
+    try:
+        infos = yield from list_nodes(core)
+    except StoreForbiddenError:
+        return FleetFacts(now_ms=core.now_ms(), nodes=[], listed=False)
     counts = yield from _counts(core, infos)
     # Counted first: what we ask them is in their lists, too.
-    answers = yield from _ask_nodes(core, [node for node in infos if node.alive], timeout)
+    asked = [node for node in infos if node.alive] if may_ask else []
+    answers = yield from _ask_nodes(core, asked, timeout)
     sampled, lasting = yield from _lasting(core)
     return FleetFacts(
         now_ms=(yield from _now_ms(core)),
@@ -166,43 +170,56 @@ def _now_ms(core: Core) -> Plan[int]:
     return core.now_ms() if server is None else int(server)
 
 
-def _permissions(
-    core: Core, user: str | None
-) -> Plan[tuple[dict[str, str], dict[str, str] | None]]:
+def _permissions(core: Core, user: str | None) -> Plan[dict[str, Any]]:
     """Find out what is refused: of what a client needs, and of what a node needs besides."""
-    calls = permissions.client_calls(core)
-    told = None
-    if user is not None:
-        wanted = {**calls, **permissions.subscriptions(core)}
-        told = yield from permissions.look_up(core, user, wanted)
-    if told is None or user is None:
-        return (yield from permissions.try_out(calls)), None
-    return told, (yield from permissions.look_up(core, user, permissions.node_calls(core)))
+    calls = {
+        "refused": permissions.client_calls(core),
+        "refused_to_withdraw": permissions.withdrawal_calls(core),
+        "refused_to_serve": permissions.serving_calls(core),
+    }
+    asking = Asking.FORBIDDEN if user is None else (yield from permissions.may_ask(user))
+    found: dict[str, Any] = {"asking": asking}
+    if asking is not Asking.POSSIBLE or user is None:
+        for name, some in calls.items():
+            found[name] = yield from permissions.try_out(some)
+        found["refused"] |= yield from permissions.try_subscribing(core)
+        return found
+    calls["refused"] |= permissions.subscriptions(core)
+    calls["refused_of_nodes"] = permissions.node_calls(core)
+    for name, some in calls.items():
+        found[name] = yield from permissions.look_up(user, some)
+    return found
 
 
 def _counts(core: Core, nodes: Sequence[NodeInfo]) -> Plan[dict[str, dict[str, Any]]]:
-    counts: dict[str, dict[str, Any]] = {}
+    """Count what each node has; None in place of what may not be looked at."""
     keys = core.keys
-    for start in range(0, len(nodes), _CHUNK):
-        chunk = nodes[start : start + _CHUNK]
-        calls: list[Call] = []
-        for node in chunk:
-            calls += [("LLEN", keys.commands(node.id)), ("LLEN", keys.control(node.id))]
-            calls += [("HLEN", keys.claimed(node.id)), ("LLEN", keys.rejected(node.id))]
-            calls.append(("PTTL", keys.presence(node.id)))
-        try:
-            replies = yield Run(calls)
-        except StoreRefusedError:
-            replies = [0, 0, 0, 0, -1] * len(chunk)
-        for at, node in enumerate(chunk):
-            commands, control, claimed, rejected, ttl = replies[5 * at : 5 * at + 5]
-            counts[node.id] = {
-                "queued": commands + control,
-                "claimed": claimed,
-                "rejected": rejected,
-                "lease_left": ttl / 1000 if ttl >= 0 else None,
-            }
+    commands = yield from _of_each(nodes, lambda node: ("LLEN", keys.commands(node)))
+    control = yield from _of_each(nodes, lambda node: ("LLEN", keys.control(node)))
+    claimed = yield from _of_each(nodes, lambda node: ("HLEN", keys.claimed(node)))
+    rejected = yield from _of_each(nodes, lambda node: ("LLEN", keys.rejected(node)))
+    left = yield from _of_each(nodes, lambda node: ("PTTL", keys.presence(node)))
+    counts: dict[str, dict[str, Any]] = {}
+    for at, node in enumerate(nodes):
+        waiting, urgent, ttl = commands[at], control[at], left[at]
+        counts[node.id] = {
+            "queued": None if waiting is None or urgent is None else waiting + urgent,
+            "claimed": claimed[at],
+            "rejected": rejected[at],
+            "lease_left": ttl / 1000 if ttl is not None and ttl >= 0 else None,
+        }
     return counts
+
+
+def _of_each(nodes: Sequence[NodeInfo], make: Callable[[str], Call]) -> Plan[Sequence[int | None]]:
+    """Ask one thing about each node; None for all if it is refused."""
+    answers: list[int | None] = []
+    for start in range(0, len(nodes), _CHUNK):
+        try:
+            answers += yield Run([make(node.id) for node in nodes[start : start + _CHUNK]])
+        except StoreForbiddenError:
+            return [None] * len(nodes)
+    return answers
 
 
 def _ask_nodes(

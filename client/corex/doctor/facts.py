@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+from corex.doctor.permissions import ASKING, Asking
 from corex_shared.models import NodeInfo
 
 
@@ -20,8 +21,11 @@ class ServerFacts(Struct, frozen=True):
         clock_error: seconds by which that may be wrong, in either direction.
         cluster_state: `cluster_state` of CLUSTER INFO; None when it is no Cluster, or refused.
         user: who we are; None when that is refused.
-        refused: commands that this user may not call → why: those that a client needs.
+        refused: commands that this user may not call → why: those that every client needs.
+        refused_to_withdraw: those that a client needs to withdraw commands that wait.
+        refused_to_serve: those that a node needs for what all nodes share, jobs and inboxes.
         refused_of_nodes: those that a node needs besides; None when it cannot be known.
+        asking: whether the server can be asked what this user may do.
     """
 
     pings: list[float]
@@ -32,7 +36,15 @@ class ServerFacts(Struct, frozen=True):
     cluster_state: str | None = None
     user: str | None = None
     refused: dict[str, str] = field(default_factory=dict)
+    refused_to_withdraw: dict[str, str] = field(default_factory=dict)
+    refused_to_serve: dict[str, str] = field(default_factory=dict)
     refused_of_nodes: dict[str, str] | None = None
+    asking: Asking = Asking.POSSIBLE
+
+    @property
+    def may_ask_nodes(self) -> bool:
+        """Whether this user may put a question to a node, and hear the answer."""
+        return not ASKING & self.refused.keys()
 
 
 class NodeFacts(Struct, frozen=True):
@@ -44,6 +56,7 @@ class NodeFacts(Struct, frozen=True):
         queued: commands in its two lists.
         claimed: commands that it has claimed and not finished.
         rejected: payloads that it could not take.
+            Each of the three is None when it may not be looked at.
         answered: whether it answered a ping; None when it was not asked.
         clock_ahead: seconds by which its clock is surely ahead of the server's (behind, if
             negative); 0 when they may agree.
@@ -51,9 +64,9 @@ class NodeFacts(Struct, frozen=True):
 
     info: NodeInfo
     lease_left: float | None = None
-    queued: int = 0
-    claimed: int = 0
-    rejected: int = 0
+    queued: int | None = 0
+    claimed: int | None = 0
+    rejected: int | None = 0
     answered: bool | None = None
     clock_ahead: float = 0.0
 
@@ -64,11 +77,13 @@ class FleetFacts(Struct, frozen=True):
     Attributes:
         now_ms: the server's time in ms since the epoch.
         nodes: all that were ever seen.
+        listed: whether they may be listed; there are none if not.
         sampled: keys that were looked at for a TTL, or None when that is refused.
         lasting: those without one which should have one.
     """
 
     now_ms: int
     nodes: list[NodeFacts]
+    listed: bool = True
     sampled: int | None = None
     lasting: list[str] = field(default_factory=list)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from corex.doctor.facts import FleetFacts, NodeFacts
 from corex.doctor.findings import Finding, fine, problem, some, unknown, warning
+from corex_shared.models import NodeInfo
 
 CLOCK_WARNING = 1.0
 """Seconds by which a node's clock may differ from the server's."""
-SHORT_LEASE = 3.0
-"""Seconds of a lease that a healthy node does not come down to."""
+JITTER = 1.0
+"""Seconds that a beat may be late on a machine that has other things to do."""
 FORGOTTEN_MS = 86_400_000
 """Ms after which a node that is gone is taken to be gone for good."""
+
+_NOT_PERMITTED = "unknown: this user may not look at them"
 
 
 def judge_fleet(facts: FleetFacts) -> list[Finding]:
     """Judge all nodes together, one finding for each thing that may be wrong with some."""
+    if not facts.listed:
+        return [unknown("nodes", "unknown: this user may not list the nodes")]
     return [
         judge_presence(facts),
         judge_answers(facts),
@@ -66,16 +71,29 @@ def judge_answers(facts: FleetFacts) -> Finding:
 
 
 def judge_leases(facts: FleetFacts) -> Finding:
-    """Judge whether the nodes that are there renew their leases."""
-    short = [
-        f"{node.info.id} ({node.lease_left:.1f} s)"
-        for node in _alive(facts)
-        if node.lease_left is not None and node.lease_left < SHORT_LEASE
+    """Judge whether the nodes that are there renew their leases, each by its own settings."""
+    alive = _alive(facts)
+    late = [
+        f"{node.info.id} ({node.lease_left:.1f} s of {node.info.lease:g} s)"
+        for node in alive
+        if node.lease_left is not None and node.lease_left < least_left(node.info)
     ]
-    if short:
+    if late:
         advice = "see their logs and load, and the way from them to Redis"
-        return warning("leases", f"about to end: {some(short)}", advice)
+        return warning("leases", f"not renewed in time, this is left: {some(late)}", advice)
+    if silent := [node.info.id for node in alive if not node.info.lease]:
+        return unknown("leases", f"unknown: how long they are is not said by {some(silent)}")
     return fine("leases", "renewed in time")
+
+
+def least_left(node: NodeInfo) -> float:
+    """Say how much of its lease a node has left before its next beat, in seconds.
+
+    A beat may come late by as much again, or by `JITTER` if that is more; by half of what the
+    lease has beyond one beat, whatever the settings. 0 for a node that does not say its lease.
+    """
+    spare = node.lease - node.heartbeat
+    return max(0.0, spare - min(max(node.heartbeat, JITTER), spare / 2))
 
 
 def judge_clocks(facts: FleetFacts) -> Finding:
@@ -115,6 +133,8 @@ def judge_quiet(facts: FleetFacts) -> Finding:
 
 def judge_rejected(facts: FleetFacts) -> Finding:
     """Judge whether somebody pushes what no node can take."""
+    if any(node.rejected is None for node in facts.nodes):
+        return unknown("rejected", _NOT_PERMITTED)
     some_rejected = [f"{node.info.id} ({node.rejected})" for node in facts.nodes if node.rejected]
     if some_rejected:
         advice = "LRANGE their rejected lists: each entry has its reason and time; DEL when read"
@@ -124,6 +144,8 @@ def judge_rejected(facts: FleetFacts) -> Finding:
 
 def judge_claimed(facts: FleetFacts) -> Finding:
     """Judge whether jobs hang on nodes that are gone."""
+    if any(node.claimed is None for node in facts.nodes):
+        return unknown("claimed", _NOT_PERMITTED)
     stale = [f"{node.info.id} ({node.claimed})" for node in _gone(facts) if node.claimed]
     if stale:
         text = f"unfinished commands of nodes that are gone: {some(stale)}"
@@ -133,11 +155,13 @@ def judge_claimed(facts: FleetFacts) -> Finding:
 
 def judge_backlog(facts: FleetFacts) -> Finding:
     """Judge whether commands wait for nodes that are gone."""
+    if any(node.queued is None for node in facts.nodes):
+        return unknown("backlog", _NOT_PERMITTED)
     stale = [f"{node.info.id} ({node.queued})" for node in _gone(facts) if node.queued]
     if stale:
         text = f"commands that wait for nodes which are gone: {some(stale)}"
         return warning("backlog", text, "start these nodes, or DEL their lists")
-    waiting = sum(node.queued for node in facts.nodes)
+    waiting = sum(node.queued or 0 for node in facts.nodes)
     return fine("backlog", f"{waiting} commands wait for nodes that are there")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from corex.doctor.facts import ServerFacts
-from corex.doctor.findings import Finding, fine, problem, some, unknown, warning
+from corex.doctor.findings import Finding, fine, problem, unknown, warning
+from corex.doctor.judge_permissions import judge_permissions
 
 OLDEST = (6, 2)
 SLOW = 0.05
@@ -230,33 +231,6 @@ def judge_clock(ahead: float | None, error: float) -> Finding:
     if apart >= CLOCK_WARNING:
         return warning("clock", text, advice)
     return fine("clock", text)
-
-
-def judge_permissions(facts: ServerFacts) -> list[Finding]:
-    """Judge what this user may do: as a client, and as a node."""
-    user = f"user {facts.user}" if facts.user else "this user"
-    findings = []
-    if facts.refused:
-        text = f"{user} may not: {_refusals(facts.refused)}"
-        advice = "ACL SETUSER: allow these commands, keys and channels"
-        findings.append(problem("client permissions", text, advice))
-    else:
-        findings.append(fine("client permissions", f"{user} may do what a client does"))
-    of_nodes = facts.refused_of_nodes
-    if of_nodes is None:
-        text = "what a node needs cannot be tried without harm, and ACL DRYRUN is not there"
-        findings.append(unknown("node permissions", f"unknown: {text}"))
-    elif of_nodes:
-        text = f"{user} may not: {_refusals(of_nodes)}"
-        advice = "nothing, unless a node is to use this URL"
-        findings.append(warning("node permissions", text, advice))
-    else:
-        findings.append(fine("node permissions", f"{user} may do what a node does"))
-    return findings
-
-
-def _refusals(refused: Mapping[str, str]) -> str:
-    return some([f"{name} ({why})" for name, why in refused.items()], most=4)
 
 
 def _int(values: Mapping[str, str], name: str) -> int:

@@ -110,7 +110,7 @@ def kill(context: Context, arguments: KillArguments) -> bool:
     """
     number = arguments.signal or 15
     check_signal(number)
-    return context.manager.kill(arguments.id, number)
+    return context.manager.kill(arguments.id, number, by=context.job.command.reply_to)
 
 
 def unschedule(context: Context, arguments: JobArguments) -> bool:
@@ -120,5 +120,5 @@ def unschedule(context: Context, arguments: JobArguments) -> bool:
 
 def kill_all(context: Context, _: NoArguments) -> bool:
     """Kill all jobs but the one that asks; true."""
-    context.manager.kill_all(keep=[context.job.id])
+    context.manager.kill_all(keep=[context.job.id], by=context.job.command.reply_to)
     return True

@@ -9,6 +9,8 @@ from msgspec import Struct
 from corex_node.manager.context import Context
 from corex_node.manager.ports import FleetQueue
 from corex_node.manager.registry import NoArguments, Registry
+from corex_shared.errors import BadRequestError
+from corex_shared.identifiers import is_valid_id
 
 
 class QueueArguments(Struct, forbid_unknown_fields=True):
@@ -83,8 +85,11 @@ async def release(context: Context, arguments: QueueArguments) -> bool:
     queue of all nodes may be released by any of them.
 
     Raises:
+        BadRequestError: the name is none that a queue can have.
         ServiceUnavailableError: Redis did not answer, so that it may have been released or not.
     """
+    if not is_valid_id(arguments.queue):
+        raise BadRequestError(f"queue: {arguments.queue[:140]!r}: no identifier")
     lineup = context.manager.lineup
     if arguments.scope == "fleet":
         return lineup.fleet is not None and await lineup.fleet.release(arguments.queue)

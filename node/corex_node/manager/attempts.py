@@ -42,6 +42,7 @@ class Attempts:
     Attributes:
         node_is_ours: whether the node is certain to be ours. While it is not, jobs of callers are
             held up: an agent that was stopped must start nothing that its successor has settled.
+        on_first: called with a job of a caller whose first attempt begins, None for nobody.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Attempts:
         self._starting: deque[Job] = deque()
         self._around = around(self)
         self.node_is_ours: Callable[[], bool] = lambda: True
+        self.on_first: Callable[[Job], object] | None = None
 
     # -- start --------------------------------------------------------------------------------
 
@@ -106,6 +108,8 @@ class Attempts:
         job.attempt_began = time.monotonic()
         if not job.started_ms:
             job.started_ms = now_ms
+            if self.on_first is not None and not job.local:
+                self.on_first(job)
         try:
             execution = job.execution = self._execution(job)
         except Exception as error:  # noqa: BLE001 - a command's fault is its result

@@ -24,6 +24,8 @@ from corex_node.process.tail import Tail
 from corex_shared.models import Command, JobResult
 from corex_shared.states import Level, Stage
 
+_NO_TIMERS = (None, None, None)
+
 
 class Demand(Struct, frozen=True):
     """Which messages of a job anyone is to see as they come.
@@ -88,6 +90,7 @@ class Job:
         "has_slot",
         "hooks",
         "id",
+        "killed_by",
         "last_ms",
         "last_outcome",
         "local",
@@ -144,6 +147,7 @@ class Job:
         self.policy: RestartPolicy | None = None
         self.verdict: Outcome | None = None  # asked for from outside; wins over what it says
         self.last_outcome: Outcome | None = None  # of the last run, while another is to follow
+        self.killed_by = ""  # client that asked for its end, if one did
         self.signalled = 0  # signals that callers sent to the attempt, a bit each
         self.stopping = False  # the attempt was told to end, and is seen to
         self.survivors = 0  # processes of the last attempt that would not die
@@ -180,7 +184,10 @@ class Job:
 
     def cancel_timers(self) -> None:
         """Cancel whatever is to happen to it by itself."""
-        for timer in (self.run_timer, self.wait_timer, self.partial_timer):
+        timers = (self.run_timer, self.wait_timer, self.partial_timer)
+        if timers == _NO_TIMERS and self.delay_timers is None:  # as of most jobs, twice
+            return
+        for timer in timers:
             if timer is not None:
                 timer.cancel()
         self.run_timer = self.wait_timer = self.partial_timer = None

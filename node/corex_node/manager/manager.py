@@ -234,11 +234,17 @@ class ProcessManager(JobTable):
 
     # -- the end ------------------------------------------------------------------------------
 
-    def kill_all(self, number: int = signal.SIGTERM, *, keep: Collection[str] = ()) -> None:
-        """Kill all jobs but those of some IDs; protected ones are started again."""
+    def kill_all(
+        self,
+        number: int = signal.SIGTERM,
+        *,
+        keep: Collection[str] = (),
+        by: str | None = None,
+    ) -> None:
+        """Kill all jobs but those of some IDs; protected ones are started again. See `kill`."""
         for job_id in list(self.jobs):
             if job_id not in keep:
-                self.kill(job_id, number)
+                self.kill(job_id, number, by=by)
 
     async def shutdown(
         self, keep: Collection[str] = (), ranks: Sequence[Collection[str]] = ()

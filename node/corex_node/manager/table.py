@@ -132,6 +132,10 @@ class JobTable(ABC):
         """Have jobs of callers held up, as they are to start, while a condition is not true."""
         self._attempts.node_is_ours = condition
 
+    def tell_starts(self, told: Callable[[Job], object]) -> None:
+        """Have a function called with each job of a caller as its first attempt begins."""
+        self._attempts.on_first = told
+
     # -- room ---------------------------------------------------------------------------------
 
     @property
@@ -255,12 +259,17 @@ class JobTable(ABC):
 
     # -- the end ------------------------------------------------------------------------------
 
-    def kill(self, job_id: str, number: int = signal.SIGTERM) -> bool:
+    def kill(self, job_id: str, number: int = signal.SIGTERM, *, by: str | None = None) -> bool:
         """Send a signal to a job, or end it.
 
         TERM ends it with its grace, KILL at once, INT and QUIT as it pleases; all four end its
         restarts and take a job that waits off its queue. Other signals are only delivered, to the
         attempt that runs now and to no later one. A protected job is started again.
+
+        Args:
+            job_id: whose.
+            number: of the signal.
+            by: client that asks for it.
 
         Returns:
             False when there is no such job.
@@ -273,6 +282,7 @@ class JobTable(ABC):
         if job is None:
             return False
         job.signalled |= 1 << number
+        self._note_killer(job, by or "")
         if number not in STOP_SIGNALS:
             self._attempts.signal(job, number)
         elif job.flags.protected:
@@ -288,8 +298,14 @@ class JobTable(ABC):
         if job is None:
             return False
         job.signalled |= 1 << number
+        self._note_killer(job, "")
         self._end(job, number)
         return True
+
+    def _note_killer(self, job: Job, by: str) -> None:
+        """Remember who asks for the end of a job: the first whom it is owed to."""
+        if job.verdict is None:
+            job.killed_by = by
 
     def _end(self, job: Job, number: int) -> None:
         job.policy = None
@@ -305,6 +321,7 @@ class JobTable(ABC):
         if job.flags.protected:
             self._attempts.stop(job, signal.SIGTERM, self.grace_of(job))
             return
+        self._note_killer(job, "")
         if job.verdict is None:
             job.verdict = of_state(JobState.KILLED, why)
         self._end(job, signal.SIGTERM)
@@ -336,6 +353,7 @@ class JobTable(ABC):
         """End jobs of callers for a reason that their results give: KILLED."""
         for job in jobs:
             if not job.local and self.jobs.get(job.id) is job:
+                self._note_killer(job, "")
                 job.verdict = job.verdict or of_state(JobState.KILLED, why)
                 self.stop(job.id)
 

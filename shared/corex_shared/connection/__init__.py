@@ -16,22 +16,31 @@ from corex_shared.connection.execution import (
     load_scripts,
     server_infos,
 )
-from corex_shared.connection.urls import DEFAULT_URL, safe_url
+from corex_shared.connection.urls import (
+    Location,
+    safe_url,
+    with_options,
+    with_password,
+)
+from corex_shared.connection.urls import parse as parse_url
 
 __all__ = [
     "BLOCK_MARGIN",
     "COMMAND_TIMEOUT",
     "CONNECT_TIMEOUT",
-    "DEFAULT_URL",
     "HEALTH_CHECK",
     "AsyncRedisClient",
     "Endpoint",
+    "Location",
     "RedisClient",
     "execute",
     "execute_async",
     "load_scripts",
+    "parse_url",
     "safe_url",
     "server_infos",
     "translate",
     "translated",
+    "with_options",
+    "with_password",
 ]

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import redis
 import redis.asyncio
 
+from corex_shared.connection.members import Members
 from corex_shared.connection.nodes import KnownNodes, SlotMap
 from corex_shared.connection.routing import ROUNDS, Batch, Group, hints_of
 from corex_shared.connection.urls import Address
@@ -73,10 +74,10 @@ class ClusterClient:
             make: makes a client of one node.
             make_probe: makes one that waits for a short time only.
         """
-        self._make = make
+        self._members = Members(make)
         self._make_probe = make_probe
         self._chart = chart
-        self._clients: dict[Address, redis.Redis] = {}
+        self._kept: SlotMap | None = None  # the map whose masters the clients are of
         self._lock = threading.Lock()
 
     def run(self, steps: Sequence[Step]) -> list[Any]:
@@ -132,35 +133,46 @@ class ClusterClient:
 
     def infos(self) -> list[dict[str, Any]]:
         """Read INFO of every master."""
-        return [self._client(address).info() for address in self._slots().masters]
+        return [self._info(address) for address in self._slots().masters]
 
     def close(self) -> None:
         """Close all connections."""
-        for client in list(self._clients.values()):
+        for client in self._members.all():
             client.close()
 
     def _send(self, group: Group) -> None:
-        pipeline = self._client(group.address).pipeline(transaction=False)
-        for call in group.calls():
-            pipeline.execute_command(*call)  # type: ignore[no-untyped-call]
-        group.take(pipeline.execute(raise_on_error=False))
+        with self._client(group.address) as client:
+            pipeline = client.pipeline(transaction=False)
+            for call in group.calls():
+                pipeline.execute_command(*call)  # type: ignore[no-untyped-call]
+            group.take(pipeline.execute(raise_on_error=False))
 
     def _load(self, address: Address) -> None:
-        for script in all_scripts():
-            self._client(address).script_load(script.text)
+        with self._client(address) as client:
+            for script in all_scripts():
+                client.script_load(script.text)
 
-    def _client(self, address: Address) -> redis.Redis:
-        client = self._clients.get(address)
-        if client is None:
-            # Of two that are made at once one is dropped before it has opened anything.
-            client = self._clients.setdefault(address, self._make(address))
-        return client
+    def _info(self, address: Address) -> dict[str, Any]:
+        with self._client(address) as client:
+            return client.info()
+
+    @contextmanager
+    def _client(self, address: Address) -> Iterator[redis.Redis]:
+        member = self._members.borrow(address)
+        try:
+            yield member.client
+        finally:
+            _close(self._members.give_back(member))
 
     def _slots(self) -> SlotMap:
-        if (trusted := self._chart.trusted) is not None:
-            return trusted
-        with self._lock:
-            return self._chart.trusted or self._read_slots()
+        slots = self._chart.trusted
+        if slots is None:
+            with self._lock:
+                slots = self._chart.trusted or self._read_slots()
+        if slots is not self._kept:
+            self._kept = slots
+            _close(self._members.keep(slots.masters))
+        return slots
 
     def _read_slots(self) -> SlotMap:
         error: Exception = redis.ConnectionError("no node is known")
@@ -181,10 +193,11 @@ class AsyncClusterClient:
 
     def __init__(self, chart: Chart, make: MakeAsyncClient, make_probe: MakeAsyncClient) -> None:
         """Nothing is opened yet; arguments as for `ClusterClient`."""
-        self._make = make
+        self._members = Members(make)
         self._make_probe = make_probe
         self._chart = chart
-        self._clients: dict[Address, redis.asyncio.Redis] = {}
+        self._kept: SlotMap | None = None  # the map whose masters the clients are of
+        self._closing: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()
 
     async def run(self, steps: Sequence[Step]) -> list[Any]:
@@ -229,34 +242,54 @@ class AsyncClusterClient:
 
     async def infos(self) -> list[dict[str, Any]]:
         """Read INFO of every master."""
-        return [await self._client(address).info() for address in (await self._slots()).masters]
+        return [await self._info(address) for address in (await self._slots()).masters]
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for client in self._clients.values():
+        for client in self._members.all():
             await client.aclose()
+        await asyncio.gather(*self._closing)
 
     async def _send(self, group: Group) -> None:
-        pipeline = self._client(group.address).pipeline(transaction=False)
-        for call in group.calls():
-            pipeline.execute_command(*call)
-        group.take(await pipeline.execute(raise_on_error=False))
+        async with self._client(group.address) as client:
+            pipeline = client.pipeline(transaction=False)
+            for call in group.calls():
+                pipeline.execute_command(*call)
+            group.take(await pipeline.execute(raise_on_error=False))
 
     async def _load(self, address: Address) -> None:
-        for script in all_scripts():
-            await self._client(address).script_load(script.text)
+        async with self._client(address) as client:
+            for script in all_scripts():
+                await client.script_load(script.text)
 
-    def _client(self, address: Address) -> redis.asyncio.Redis:
-        client = self._clients.get(address)
-        if client is None:
-            client = self._clients[address] = self._make(address)
-        return client
+    async def _info(self, address: Address) -> dict[str, Any]:
+        async with self._client(address) as client:
+            return await client.info()
+
+    @asynccontextmanager
+    async def _client(self, address: Address) -> AsyncIterator[redis.asyncio.Redis]:
+        member = self._members.borrow(address)
+        try:
+            yield member.client
+        finally:
+            self._close(self._members.give_back(member))
 
     async def _slots(self) -> SlotMap:
-        if (trusted := self._chart.trusted) is not None:
-            return trusted
-        async with self._lock:
-            return self._chart.trusted or await self._read_slots()
+        slots = self._chart.trusted
+        if slots is None:
+            async with self._lock:
+                slots = self._chart.trusted or await self._read_slots()
+        if slots is not self._kept:
+            self._kept = slots
+            self._close(self._members.keep(slots.masters))
+        return slots
+
+    def _close(self, clients: Sequence[redis.asyncio.Redis]) -> None:
+        """Close clients beside what goes on: a node that hangs lets TLS wait for its farewell."""
+        for client in clients:
+            task = asyncio.create_task(_aclose(client), name="closing")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     async def _read_slots(self) -> SlotMap:
         error: Exception = redis.ConnectionError("no node is known")
@@ -270,6 +303,19 @@ class AsyncClusterClient:
             finally:
                 await probe.aclose()
         raise error
+
+
+def _close(clients: Sequence[redis.Redis]) -> None:
+    """Close clients of nodes that may be gone."""
+    for client in clients:
+        with suppress(redis.RedisError, OSError):
+            client.close()
+
+
+async def _aclose(client: redis.asyncio.Redis) -> None:
+    """Close a client of a node that may be gone."""
+    with suppress(redis.RedisError, OSError):
+        await client.aclose()
 
 
 def _asking_slots(client: Any) -> Any:

@@ -25,10 +25,10 @@ from redis.connection import (
 from redis.retry import Retry
 
 from corex_shared import tls
-from corex_shared.connection import finding, packing
+from corex_shared.connection import finding, memory, packing
 from corex_shared.connection.cluster import AsyncClusterClient, Chart, ClusterClient
 from corex_shared.connection.nodes import KnownNodes
-from corex_shared.connection.urls import Address, Kind, parse
+from corex_shared.connection.urls import Address, Kind, parse, safe_url
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to reach the server."""
@@ -72,6 +72,9 @@ class Endpoint:
         self._chart = Chart(KnownNodes(self._location.hosts))
         self._master = finding.KnownMaster()
         self.is_cluster = self._location.kind is Kind.CLUSTER
+
+    def __repr__(self) -> str:
+        return f"<Endpoint {safe_url(self.url)}>"
 
     def longest_block(self, wanted: float) -> float:
         """Say for how long a command should block that could block for `wanted` seconds."""
@@ -147,6 +150,12 @@ class Endpoint:
         return self._location.hosts[0] if self._location.hosts else None
 
     def _direct(self, address: Address | None, settings: dict[str, Any]) -> redis.Redis:
+        if self._location.kind is Kind.MEMORY:
+            server = memory.find(self._location.service)
+            memory_pool = ConnectionPool(
+                connection_class=server.connection, **{**settings, **server.settings}
+            )
+            return redis.Redis.from_pool(memory_pool)
         kind: type = UnixDomainSocketConnection
         if address is not None:
             kind = packing.BlockingSSLConnection if self._location.tls else Connection
@@ -156,6 +165,12 @@ class Endpoint:
     def _async_direct(
         self, address: Address | None, settings: dict[str, Any]
     ) -> redis.asyncio.Redis:
+        if self._location.kind is Kind.MEMORY:
+            server = memory.find(self._location.service)
+            memory_pool = redis.asyncio.ConnectionPool(
+                connection_class=server.async_connection, **{**settings, **server.settings}
+            )
+            return redis.asyncio.Redis.from_pool(memory_pool)
         kind: type = packing.PackedUnixConnection
         if address is not None:
             tls = self._location.tls

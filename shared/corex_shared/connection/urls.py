@@ -6,6 +6,7 @@
     unix://[[user]:password@]/path[?db=0]                               by its Unix socket
     redis+sentinel://[[user]:password@]host[:port],…/service[/db]       a master, by its Sentinels
     redis+cluster://[[user]:password@]host[:port],…                     a Cluster, by some nodes
+    memory://name                                                       of this process, for tests
 
 `rediss` in place of `redis` means TLS. Options follow a `?`, joined by `&`.
 """
@@ -17,13 +18,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import redis.asyncio.connection
 
+from corex_shared.connection import memory
 from corex_shared.errors import ConfigError
-
-DEFAULT_URL = "redis://127.0.0.1:6379/0"
 
 Address = tuple[str, int]
 """Host and port."""
@@ -36,6 +36,7 @@ class Kind(Enum):
     SOCKET = "unix"
     SENTINEL = "redis+sentinel"
     CLUSTER = "redis+cluster"
+    MEMORY = "memory"  # of this process, for tests
 
 
 _PORTS = {Kind.SERVER: 6379, Kind.SENTINEL: 26379, Kind.CLUSTER: 6379}
@@ -79,8 +80,8 @@ class Location:
     tls: bool = False
     hosts: tuple[Address, ...] = ()
     service: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    sentinel: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    sentinel: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def parse(url: str) -> Location:
@@ -109,6 +110,9 @@ def _parse(url: str) -> Location:
     user, _, places = authority.rpartition("@")
     options, sentinel = _options(query, kind, tls)
     options = {**options, **_user(user)}
+    if kind is Kind.MEMORY:
+        memory.find(rest)
+        return Location(kind, service=rest)
     if kind is Kind.SOCKET:
         if places or not path:
             raise ValueError("the path of the socket must follow unix:///")
@@ -169,7 +173,34 @@ def _options(query: str, kind: Kind, tls: bool) -> tuple[dict[str, Any], dict[st
     typed: dict[str, Any] = dict(redis.asyncio.connection.parse_url(f"redis://?{query}"))
     for name in _SENTINEL_OPTIONS:
         typed.pop(name, None)
+    _check_values(typed)
     return typed, sentinel
+
+
+def _check_values(options: Mapping[str, Any]) -> None:
+    """Check what redis-py looks at only when a client or a connection is made."""
+    for name, least in (("db", 0), ("max_connections", 1)):
+        if name in options and options[name] < least:
+            raise ValueError(f"{name} must be at least {least}")
+    if options.get("ssl_cert_reqs", "none") not in ("none", "optional", "required"):
+        raise ValueError("ssl_cert_reqs must be none, optional or required")
+
+
+def with_password(url: str, password: str) -> str:
+    """Put a password into a URL that has none."""
+    scheme, mark, rest = url.partition("://")
+    ends = [at for at in map(rest.find, "/?") if at >= 0]
+    authority = rest[: min(ends)] if ends else rest
+    user, at, places = authority.rpartition("@")
+    user = user.removesuffix(":") if at else ""
+    return f"{scheme}{mark}{user}:{quote(password, safe='')}@{places}{rest[len(authority) :]}"
+
+
+def with_options(url: str, options: Mapping[str, str]) -> str:
+    """Add options to a URL."""
+    if not options:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(options)}"
 
 
 def safe_url(url: str) -> str:
@@ -177,7 +208,14 @@ def safe_url(url: str) -> str:
 
     A password in which a special character was not encoded is hidden too, at the cost of more.
     """
-    url = re.sub(r"([?&](?:[a-z_]*password|ssl_keyfile)=)[^&#]*", r"\1***", url)
+    url = re.sub(r"([?&])([^=&#]*)=([^&#]*)", _safe_option, url)
     if re.match(r"[^:]*://[^/:@]*:[^/?#]*@", url):
         return re.sub(r"(//[^/:@]*:)[^/?#]*@", r"\1***@", url, count=1)
     return re.sub(r"(//[^/:@]*:).*@", r"\1***@", url, count=1)
+
+
+def _safe_option(option: re.Match[str]) -> str:
+    """Hide the value of an option; also of one whose name is misspelled, as errors show it."""
+    mark, name, value = option.groups()
+    is_secret = re.search("pass|pwd|secret|keyfile", unquote(name), re.IGNORECASE)
+    return f"{mark}{name}={'***' if is_secret else value}"

@@ -36,6 +36,13 @@ def hand(raw: redis.Redis, keys: Keys) -> HandNode:
     return HandNode(raw, keys)
 
 
+@pytest.fixture
+def quick_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Subscriptions that went dead are noticed within a few seconds."""
+    monkeypatch.setattr("corex.transport.pulse.SILENCE", 0.5)
+    monkeypatch.setattr("corex.transport.pulse.PATIENCE", 2.0)  # for a busy machine
+
+
 @pytest.fixture(scope="session")
 def live_agent(
     redis_server: EmbeddedRedis, tmp_path_factory: pytest.TempPathFactory

@@ -122,7 +122,7 @@ def meanwhile(action: Callable[[], object]) -> Iterator[None]:
     try:
         yield
     finally:
-        thread.join(30)
+        thread.join(50)
     assert not thread.is_alive()
     if errors:
         raise errors[0]

@@ -20,21 +20,20 @@ def test_live_messages(cx: Client, hand: HandNode) -> None:
     """Messages come as they are published, and the end is the last one."""
     job = cx.node("h1").bash("x", stream=True)
     command = hand.take()
-    times: list[float] = []
+    seen: list[str] = []
 
     def node() -> None:
         hand.wait_subscribed(job.id)
         for seq in range(3):
-            times.append(time.monotonic())
             hand.say(job.id, seq)
-            time.sleep(0.15)
+            eventually(lambda count=seq + 1: len(seen) == count, "it came")  # type: ignore[misc]
         hand.finish(command)
         hand.say(job.id, 3, flags=3)
 
     with meanwhile(node):
-        seen = [(message.text, time.monotonic()) for message in job.stream(timeout=10)]
-    assert [text for text, _ in seen] == ["0\n", "1\n", "2\n", "3\n"]
-    assert all(at - said < 0.14 for (_, at), said in zip(seen, times, strict=False))
+        for message in job.stream(timeout=20):
+            seen.append(message.text)  # noqa: PERF401 - the node looks what has come by now
+    assert seen == ["0\n", "1\n", "2\n", "3\n"]
     assert job.wait(timeout=10).ok
 
 
@@ -79,7 +78,7 @@ def test_a_last_message_that_was_missed(cx: Client, hand: HandNode) -> None:
     start = time.monotonic()
     with meanwhile(node):
         assert [message.seq for message in cx.job("j1").stream(timeout=20)] == [0, 1]
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < 12
 
 
 def test_a_job_without_output_ends_with_its_result(cx: Client, hand: HandNode) -> None:

@@ -199,3 +199,16 @@ def test_a_node_with_a_wrong_extension_does_not_start_and_says_which(
     assert node.wait(15) == code
     assert told in node.log_text()
     assert not wire.redis.exists(keys.presence("n9"))
+
+
+def test_a_name_that_is_taken_ends_the_node_as_wrong_settings(
+    run_node: RunNode, tmp_path: Path
+) -> None:
+    """In one line, with exit code 2, as everything that is wrong with settings."""
+    path = tmp_path / "node.toml"
+    path.write_text("[extension.'core.ping']\nbinary = 'true'\n")
+    node = run_node("n1", args=["--config", str(path)], start=False)
+    node.start(wait=False)
+    assert node.wait(20) == 2
+    assert node.log_text().startswith("corex: settings: extension.core.ping: ")
+    assert node.log_text().count("\n") == 1

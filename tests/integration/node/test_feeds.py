@@ -240,7 +240,7 @@ async def test_subscribing_again_right_after_something_was_written(bench: Bench)
     bench.store.after_push = lambda: loop.call_later(0.003, subscribe)
     bench.say("a")
     await bench.written()
-    await eventually_async(lambda: bench.redis.pttl(key) > 600_000, seconds=3)
+    await eventually_async(lambda: bench.redis.pttl(key) > 600_000)
 
 
 async def test_what_an_earlier_agent_left_is_there_first(bench: Bench) -> None:

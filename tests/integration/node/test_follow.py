@@ -104,7 +104,7 @@ def test_a_job_that_comes_late_gets_the_backlog_of_a_megabyte_that_was_written(w
     job = wire.script("seq -w 100000 999999 | head -c 1000000; echo done >&2; sleep 30")
     wire.wait_stage(job, "running")
     with wire.subscribed(wire.keys.node_log(wire.node)) as heard:
-        eventually(lambda: [m for m in heard() if m["job"] == job] or wire.log(job), seconds=1)
+        eventually(lambda: [m for m in heard() if m["job"] == job] or wire.log(job))
     follower = _follow(wire, job)
     eventually(lambda: "done\n" in _text(wire.log(follower), 2), "the end of the backlog")
     wire.push("job.kill", {"id": job}, control=True)

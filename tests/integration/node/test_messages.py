@@ -173,12 +173,12 @@ def test_bad_bytes_are_replaced(wire: Wire) -> None:
 
 
 def test_part_of_a_line_is_seen_while_the_job_runs(wire: Wire) -> None:
-    """A prompt is heard within a second, before its line ends."""
+    """A prompt is heard within a second (some more on a busy machine), before its line ends."""
     job = wire.new_id()
     with wire.subscribed(wire.keys.stream(job)) as heard:
         wire.script("printf 'password: '; sleep 30", id=job, stream=True)
         wire.wait_stage(job, "running")
-        eventually(lambda: heard() and heard()[0]["message"] == "password: ", seconds=1)
+        eventually(lambda: heard() and heard()[0]["message"] == "password: ", seconds=5)
         assert wire.state(job)["stage"] == "running"
     wire.push("job.kill", {"id": job, "signal": 9}, control=True)
     _assert_one_last(_whole_log(wire, job), 4)

@@ -13,6 +13,7 @@ from corex_node.ticket import Source
 from corex_shared.connection import Endpoint
 from corex_shared.finishing import PRESENT, TAKEN, WRITTEN, Finish
 from corex_shared.keys import Keys
+from tests.helpers.eventually import eventually
 from tests.helpers.gone import now_ms
 from tests.helpers.wire import Wire
 
@@ -194,3 +195,18 @@ async def test_a_node_is_forgotten_unless_it_was_seen_since(store: ReaperStore, 
     assert wire.redis.zscore(wire.keys.nodes(), "n1") is not None
     await store.forget("n1", SEEN)
     assert wire.redis.zscore(wire.keys.nodes(), "n1") is None
+
+
+async def test_that_a_node_is_away_is_told_once_for_each_absence(
+    store: ReaperStore, other: ReaperStore, wire: Wire
+) -> None:
+    """By whoever notices it first; not of a node that is there again."""
+    with wire.subscribed(wire.keys.events()) as heard:
+        for reaper in (store, other, store):
+            await reaper.tell_lapsed("n1", SEEN, b'{"event": 1}')
+        await other.tell_lapsed("n1", b"1700000000001", b'{"event": 2}')
+        _comes_back(wire)
+        await store.tell_lapsed("n1", b"1700000000002", b'{"event": 3}')
+        assert eventually(lambda: len(heard()) >= 2)
+        assert heard() == [{"event": 1}, {"event": 2}]
+    assert wire.redis.pttl(wire.keys.lapsed("n1")) > 0

@@ -18,6 +18,11 @@ def _entries(wire: Wire, job: str) -> list[Pairs]:
     return [json.loads(m["message"]) for m in wire.log(job) if m["level"] == 30]
 
 
+def _runs(events: list[Pairs], job: str) -> list[Pairs]:
+    """The events of the runs of a job."""
+    return [event for event in events if event.get("job") == job and "run" in event]
+
+
 def _unschedule(wire: Wire, job: str) -> bool:
     result = wire.result(wire.push("job.unschedule", {"id": job}, control=True))
     assert result["state"] == "SUCCESS", result
@@ -39,9 +44,7 @@ def test_every_run_is_in_the_log_and_an_event_the_last_one_too(wire: Wire, tmp_p
         go.touch()
         result = wire.result(job)
         eventually(lambda: len(_entries(wire, job)) == 4)
-        events = eventually(
-            lambda: found if len(found := [e for e in heard() if e["job"] == job]) == 4 else []
-        )
+        events = eventually(lambda: found if len(found := _runs(heard(), job)) == 4 else [])
     entries = _entries(wire, job)
     assert (result["state"], result["attempts"]) == ("SUCCESS", 4)
     assert [(e["run"], e["state"], e["code"], e["signal"], e["next"]) for e in entries] == [
@@ -64,7 +67,7 @@ def test_unscheduled_between_two_runs_it_ends_with_the_outcome_of_the_last(wire:
     begun = time.monotonic()
     assert _unschedule(wire, job) is True
     result = wire.result(job)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20  # its next run is in a minute
     assert (result["state"], result["code"], result["attempts"]) == ("ERROR", 1007, 1)
     assert result["streams"][0] == "out\n"
     assert _unschedule(wire, job) is False
@@ -135,7 +138,7 @@ def test_a_restart_is_in_the_log_and_an_event(wire: Wire) -> None:
     with wire.subscribed(wire.keys.events()) as heard:
         job = wire.script("exit 4", max_restart=2, stream=True)
         result = wire.result(job)
-        [event] = eventually(lambda: [event for event in heard() if event["job"] == job])
+        [event] = eventually(lambda: _runs(heard(), job))
     [entry] = _entries(wire, job)
     assert (result["code"], result["attempts"]) == (1004, 2)
     assert (entry["run"], entry["code"]) == (1, 1004)

@@ -30,7 +30,7 @@ def test_each_run_of_a_recurring_job_is_in_its_log_and_an_event(wire: Wire) -> N
         assert _answer(wire, "job.unschedule", {"id": job}) is True
         result = wire.result(job)
         entries = _entries(wire, job)
-        events = [event for event in heard() if event["job"] == job]
+        events = [event for event in heard() if event.get("job") == job and "run" in event]
     assert result["state"] in ("SUCCESS", "ERROR")
     assert result["attempts"] == len(entries)
     assert [entry["run"] for entry in entries] == list(range(1, len(entries) + 1))
@@ -145,6 +145,9 @@ def test_explain_why_not(
         ("queue.list", {"x": 1}, "x"),
         ("queue.release", {}, "queue"),
         ("queue.release", {"queue": None}, "queue"),
+        ("queue.release", {"queue": ""}, "queue"),
+        ("queue.release", {"queue": "no such name: even this"}, "queue"),
+        ("queue.release", {"queue": "no such name}", "scope": "fleet"}, "queue"),
         ("core.subscribe", {}, "id"),
         ("core.explain", {}, "command"),
         ("core.explain", {"command": "core.ping", "id": "a b"}, "id"),

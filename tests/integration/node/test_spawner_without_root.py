@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from corex_node.process import packets
+from corex_node.process.orphans import KILL_PATIENCE
 from corex_node.process.packets import End, Ended, Event, Exited, Start, Started, Stop, encode_item
 from corex_node.process.program import JOB_MARK, ProgramSpec
 from tests.helpers.eventually import eventually
@@ -103,23 +104,30 @@ def spawner() -> Iterator[Spawner]:
     spawner.close()
 
 
+def _end(spawner: Spawner, number: int) -> int:
+    """Have a program's job ended; return how many survive, which is to be known at once."""
+    began = time.monotonic()
+    spawner.say(End(number))
+    ended = spawner.hear()
+    assert isinstance(ended, Ended)
+    assert ended.child == number
+    assert time.monotonic() - began < KILL_PATIENCE - 0.5
+    return ended.survivors
+
+
 def test_survivors_are_counted_and_hold_up_nobody(become_root: str, spawner: Spawner) -> None:
     """What may not be killed is told of at once, and later programs neither wait nor count it."""
     name = f"survivor-{os.getpid()}"
     script = f"setsid {become_root} sh -c 'sleep 300; : {name}' & wait"
     spawner.start(1, "sh", "-c", script)
     [root] = eventually(lambda: _roots(name), "the program of root")
-    began = time.monotonic()
     spawner.say(Stop(1, signal.SIGTERM))
     assert spawner.hear() == Exited(1, 0, signal.SIGTERM)
-    spawner.say(End(1))
-    assert spawner.hear() == Ended(1, 1)
+    assert _end(spawner, 1) == 1
     for number in (2, 3):
         spawner.start(number, "true")
         assert spawner.hear() == Exited(number, 0, 0)
-        spawner.say(End(number))
-        assert spawner.hear() == Ended(number, 0)
-    assert time.monotonic() - began < 4
+        assert _end(spawner, number) == 0
     assert not is_gone(root)
     for process in [root, *root.children(recursive=True)]:
         process.kill()

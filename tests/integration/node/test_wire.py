@@ -132,7 +132,7 @@ def test_presence(wire: Wire, shared_node: NodeProcess) -> None:
     presence = wire.presence()
     assert {
         *("incarnation", "version", "host", "boot", "pid", "pid_start", "started", "groups"),
-        *("labels", "load", "slots", "running", "queued", "quiet"),
+        *("labels", "load", "slots", "running", "queued", "quiet", "lease_ms", "heartbeat_ms"),
     } <= set(presence)
     assert shared_node.process is not None
     assert int(presence["pid"]) == shared_node.process.pid

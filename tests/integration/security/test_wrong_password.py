@@ -24,7 +24,7 @@ def test_a_node_with_a_wrong_password_ends_with_the_reason(
     users.add("node", "n1")
     node = run_node("n1", url=guarded.url_of("n1:not-the-password@"), start=False)
     node.start(wait=False)
-    assert node.wait(10) == 1
+    assert node.wait() == 1
     assert "node.failed" in node.log_text()
     assert "Redis refuses the user or password of the URL" in node.log_text()
     assert "not-the-password" not in node.log_text()

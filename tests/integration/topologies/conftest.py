@@ -64,6 +64,12 @@ def topology(request: pytest.FixtureRequest, redis_server: EmbeddedRedis) -> Ite
 
 
 @pytest.fixture
+def by_inbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients hear of their own jobs by the inbox alone: keys are looked at when it is too late."""
+    monkeypatch.setattr("corex.lookout.SAFETY", 600.0)
+
+
+@pytest.fixture
 def wire(topology: Topology, keys: Keys) -> Wire:
     """The plain way to node n1."""
     return Wire(topology.plain, keys, "n1")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
+import redis
 
 from corex import Client, StoreRefusedError, StoreUnavailableError
 from corex_node.process.embedded import HOST, EmbeddedRedis
-from corex_shared.connection import Endpoint, execute, server_infos
+from corex_shared.connection import Endpoint, execute, execute_async, server_infos
 from corex_shared.keys import Keys
 from tests.helpers.cluster import MASTERS, Cluster
 from tests.helpers.diary import Diary
@@ -63,6 +66,27 @@ def test_the_node_s_slot_moves_during_load(
     assert "node.stopping" not in node.log_text()
 
 
+def test_events_reach_who_listens_at_another_server(
+    sound: Cluster, run_node: RunNode, cx: Client, keys: Keys
+) -> None:
+    """The one that publishes them knows of no listener then, and that must not count."""
+    run_node("n1", url=sound.url)
+    elsewhere = _another(sound, sound.owner(sound.slot(keys.claimed("n1"))))
+    with redis.Redis.from_url(elsewhere.url) as client, client.pubsub() as listener:
+        listener.subscribe(keys.events())
+        assert listener.get_message(timeout=10)["type"] == "subscribe"
+        jobs = [cx.node("n1").bash("true") for _ in range(10)]
+        assert all(job.wait(timeout=20).ok for job in jobs)
+        heard: list[dict[str, Any]] = []
+        while len(heard) < 2 * len(jobs):
+            message = listener.get_message(timeout=10)
+            assert message is not None, heard
+            event = json.loads(message["data"])
+            heard += [event] if event["event"] in ("job.started", "job.finished") else []
+    assert {event["job"] for event in heard} == {job.id for job in jobs}
+
+
+@pytest.mark.usefixtures("by_inbox")
 def test_the_slot_of_an_inbox_moves_while_it_is_waited_on(
     sound: Cluster, run_node: RunNode, cx: Client, keys: Keys
 ) -> None:
@@ -71,7 +95,7 @@ def test_the_slot_of_an_inbox_moves_while_it_is_waited_on(
     job = cx.node("n1").bash("sleep 1")
     slot = sound.slot(keys.inbox(cx.id))
     with _meanwhile(lambda: sound.move(slot, _another(sound, sound.owner(slot)))):
-        assert job.wait(timeout=4).ok
+        assert job.wait(timeout=20).ok
 
 
 def test_the_slot_of_a_job_moves_while_it_streams(
@@ -123,6 +147,38 @@ def test_a_master_is_killed_during_load(
     load.push(100)
     load.assert_each_ran_once()
     assert node.running
+
+
+def _connections(cluster: Cluster, server: EmbeddedRedis, name: str) -> int:
+    """How many connections a server has of clients of some name."""
+    listed: bytes = cluster.ask(server, "CLIENT", "LIST")
+    return listed.count(f" name={name} ".encode())
+
+
+async def test_a_master_that_is_none_any_more_keeps_no_connection(sound: Cluster) -> None:
+    """After a failover, blocking and asyncio clients close what they had to it."""
+    calls = [("SET", f"k{number}", number) for number in range(20)]
+    blocking = Endpoint(f"{sound.url}?client_name=blocking").command()
+    asynchronous = Endpoint(f"{sound.url}?client_name=asynchronous").async_command()
+    with closing(blocking):
+        execute(blocking, calls)
+        await execute_async(asynchronous, calls)
+        master = sound.masters()[0]
+        names = ("blocking", "asynchronous")
+        assert [_connections(sound, master, name) for name in names] == [1, 1]
+        replica = sound.replica_of(master)
+        sound.ask(replica, "CLUSTER", "FAILOVER")
+        eventually(lambda: replica in sound.masters())
+
+        for _ in range(200):
+            execute(blocking, calls)
+            await execute_async(asynchronous, calls)
+            if not any(_connections(sound, master, name) for name in names):
+                break
+            await asyncio.sleep(0.05)
+        assert [_connections(sound, master, name) for name in names] == [0, 0]
+        assert [_connections(sound, replica, name) for name in names] == [1, 1]
+        await asynchronous.aclose()
 
 
 def test_seeds_that_are_gone_or_replicas(sound: Cluster) -> None:

@@ -88,7 +88,7 @@ async def test_all_kinds_of_clients(whole_url: str) -> None:
     asynchronous = endpoint.async_pubsub()
     async with asynchronous.pubsub() as hearer:
         await hearer.subscribe("c")
-        message = await hearer.get_message(timeout=5)
+        message = await hearer.get_message(timeout=20)
         assert message["type"] == "subscribe"
     await asynchronous.aclose()
     for waiting in (endpoint.async_command(), endpoint.async_blocking(1)):
@@ -99,7 +99,7 @@ async def test_all_kinds_of_clients(whole_url: str) -> None:
         client.close()
     with endpoint.pubsub() as subscriber, subscriber.pubsub() as listener:
         listener.subscribe("c")
-        assert listener.get_message(timeout=5)["type"] == "subscribe"
+        assert listener.get_message(timeout=20)["type"] == "subscribe"
 
 
 def test_a_node_and_a_client(whole_url: str, run_node: RunNode, namespace: str) -> None:

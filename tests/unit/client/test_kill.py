@@ -80,6 +80,20 @@ def test_an_unclaimed_command_is_withdrawn() -> None:
     assert tell.calls[0] == ("RPUSH", "corex:{client:me}:inbox", script[13])
 
 
+def test_a_node_that_claims_what_is_withdrawn_does_not_make_it_a_duplicate() -> None:
+    """It has taken the command off the list just before, and answers before the result is told."""
+    core = make_core()
+    ticket = _job(core)
+    duplicate = packed(result_of(ticket.id, JobState.DUPLICATE_ID))
+
+    def answered(_: Any) -> list[int]:
+        core.mailbox.put([duplicate])
+        return [0]
+
+    assert play(kill(core, ticket, 15, 10), [0], [[1]], answered, [1, 1]).value is True
+    assert not core.mailbox.open(ticket.keys_of_mail).ready
+
+
 def test_a_withdrawn_job_without_output_has_no_channel() -> None:
     """Nothing is published for a job that asked for no stream."""
     core = make_core()

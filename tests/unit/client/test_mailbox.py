@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from corex.mailbox import GIVEN_SECONDS, Mail, Mailbox, duplicate_key, found_key
 from corex_shared.states import JobState
@@ -86,6 +87,33 @@ def test_the_second_copy_of_a_repeated_push_is_no_news() -> None:
     assert not waiter.ready
     box.put([packed(result_of("a"))])
     assert waiter.ready
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_withdrawn_job_is_no_duplicate(late: bool) -> None:
+    """A node that claimed it meanwhile says so of it, before or after the withdrawal is known."""
+    box = Mailbox()
+    duplicate = packed(result_of("a", JobState.DUPLICATE_ID))
+    if not late:
+        box.put([duplicate])
+    box.note_withdrawn("a")
+    if late:
+        box.put([duplicate])
+    waiter = box.open(["a"])
+    assert not waiter.ready
+    killed = result_of("a", JobState.KILLED)
+    box.put([packed(killed)])
+    assert [mail.result for mail in waiter.take()] == [killed]
+
+
+def test_an_id_that_is_used_again_after_a_withdrawal_is_in_use() -> None:
+    """Its second job hears of that."""
+    box = Mailbox()
+    box.note_withdrawn("a")
+    box.note_reused("a")
+    second = box.open([duplicate_key("a")])
+    box.put([packed(result_of("a", JobState.DUPLICATE_ID))])
+    assert second.ready
 
 
 def test_a_duplicate_is_told_to_the_one_who_sent_it() -> None:

@@ -23,6 +23,8 @@ PRESENCE = {
     b"running": b"3",
     b"queued": b"4",
     b"quiet": b"1",
+    b"lease_ms": b"15000",
+    b"heartbeat_ms": b"500",
 }
 
 
@@ -34,6 +36,7 @@ def test_a_heartbeat_is_read() -> None:
     assert (node.pid, node.started, node.load) == (12, 1000, 0.5)
     assert (node.groups, node.labels) == (["build"], {"zone": "eu"})
     assert (node.slots, node.running, node.queued, node.quiet) == (200, 3, 4, True)
+    assert (node.lease, node.heartbeat) == (15.0, 0.5)
 
 
 def test_without_a_heartbeat_a_node_is_not_alive() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from corex.core import BLOCK
 from corex.transport.pulse import PATIENCE, SILENCE, Pulse
 
 
@@ -30,3 +31,8 @@ def test_one_that_does_not_answer_is_dead() -> None:
 def test_a_dead_one_is_noticed_within_twenty_seconds() -> None:
     """Silence, patience and a wait in between are no more."""
     assert SILENCE + PATIENCE + 2 <= 20
+
+
+def test_a_dead_one_is_noticed_within_the_time_that_is_promised() -> None:
+    """20 seconds, a wait included that was begun just before."""
+    assert SILENCE + PATIENCE + 2 * BLOCK < 20

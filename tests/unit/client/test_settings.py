@@ -10,7 +10,8 @@ import pytest
 
 import corex
 from corex import Client
-from corex.settings import find_url, make_core
+from corex.profiles.choice import find_place_of_library
+from corex.settings import make_core
 from corex_shared import errors
 from corex_shared.errors import ConfigError, CorexError
 
@@ -20,6 +21,11 @@ def test_the_url_comes_from_argument_environment_or_default(
 ) -> None:
     """The argument wins over the environment, which wins over the default."""
     monkeypatch.delenv("COREX_URL", raising=False)
+    monkeypatch.delenv("COREX_PROFILE", raising=False)
+
+    def find_url(url: str | None) -> str:
+        return find_place_of_library(url, None, None).url
+
     assert find_url(None) == "redis://127.0.0.1:6379/0"
     monkeypatch.setenv("COREX_URL", "redis://b/1")
     assert find_url(None) == "redis://b/1"
@@ -69,3 +75,19 @@ def test_importing_corex_loads_no_redis() -> None:
         "sys.exit('redis' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+def test_a_name_begins_the_id_of_a_client() -> None:
+    """Each client has an ID of its own all the same; without a name it is the random part."""
+    first, second = (Client(name="deployer").id for _ in range(2))
+    assert first != second
+    assert first.startswith("deployer:")
+    assert len(Client().id) == 26
+
+
+@pytest.mark.parametrize("name", ["", "no name", "-x", "x" * 102, "ü", "x\n"])
+def test_a_name_that_is_no_identifier_is_an_error(name: str) -> None:
+    """Before anything is opened."""
+    with pytest.raises(ConfigError, match="name"):
+        Client(name=name)
+    assert Client(name="x" * 101).id.startswith("xxx")

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import corex.testing
 from corex.status import read_status
+from corex.testing.answers import FOREVER
 from corex.ticket import Ticket
 from corex_shared.states import JobState
-from tests.unit.client.playing import make_core, packed, play, result_of
+from tests.helpers.eventually import eventually
+from tests.unit.client.playing import make_core, play
 
 OURS = Ticket("a", "n1", "corex:{node:n1}:commands", b"payload")
 
 
-def test_a_finished_job() -> None:
-    """A job with a result is finished, with its state and times."""
-    state = {b"node": b"n1", b"stage": b"finished", b"claimed": b"5", b"finished": b"9"}
-    status = play(read_status(make_core(), OURS), [state, packed(result_of("a"))]).value
-    assert (status.stage, status.node, status.state) == ("finished", "n1", JobState.SUCCESS)
-    assert (status.claimed, status.finished) == (5, 9)
-
-
-def test_a_running_job() -> None:
-    """The stage is what its node wrote."""
-    status = play(
-        read_status(make_core(), OURS), [{b"node": b"n2", b"stage": b"running"}, None]
-    ).value
-    assert (status.stage, status.node, status.state) == ("running", "n2", None)
+def test_a_job_in_every_stage() -> None:
+    """In its list, waiting for its queue, running, finished; by those who do not have it, too."""
+    with corex.testing.fleet(["n1"]) as cx:
+        node = cx.memory_node("n1")
+        node.answer("bash", delay=FOREVER)
+        node.pause()
+        first, second = (cx.node("n1").bash("x", queue="q") for _ in range(2))
+        assert (first.state().stage, first.state().node) == ("queued", "n1")
+        assert cx.job(first.id).state().stage == "unknown"
+        node.resume()
+        eventually(lambda: (first.state().stage, second.state().stage) == ("running", "waiting"))
+        status = cx.job(first.id).state()
+        assert (status.stage, status.node, status.state) == ("running", "n1", None)
+        assert first.kill()
+        status = cx.job(first.id).state()
+        assert (status.stage, status.node, status.state) == ("finished", "n1", JobState.KILLED)
+        assert 0 < status.claimed <= status.finished
 
 
 def test_a_job_in_its_list() -> None:

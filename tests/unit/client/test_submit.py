@@ -92,6 +92,15 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], name: str) -> None:
     assert caught.value.field.startswith(name)
 
 
+def test_the_fleet_scope_needs_a_queue() -> None:
+    """As a node would say, and before anything is pushed; the node's own scope needs none."""
+    with pytest.raises(DecodeError, match="queue_scope: fleet needs a queue") as caught:
+        prepare(make_core(), "n1", Command("core.ping", queue_scope="fleet"))
+    assert caught.value.field == "queue_scope"
+    assert prepare(make_core(), "n1", Command("core.ping", queue_scope="node")).payload
+    assert prepare(make_core(), "n1", Command("core.ping", queue="q", queue_scope="fleet")).payload
+
+
 def test_a_wrong_node_is_refused() -> None:
     """A node ID that would break out of its key is refused."""
     with pytest.raises(InvalidIdError):

@@ -120,11 +120,14 @@ def test_a_delay_is_kept_in_each_direction_asked_for(
     proxy.delay(0.15, directions)
     begun = time.monotonic()
     assert _ask(client, b"slow") == b"slow"
-    assert 0.15 * len(directions) <= time.monotonic() - begun < 2
+    assert 0.15 * len(directions) <= time.monotonic() - begun < 10
     proxy.heal()
-    begun = time.monotonic()
-    _ask(client, b"fast")
-    assert time.monotonic() - begun < 0.1
+    took = []
+    for _ in range(10):
+        begun = time.monotonic()
+        _ask(client, b"fast")
+        took.append(time.monotonic() - begun)
+    assert min(took) < 0.1  # a delay would be in each of them
 
 
 def test_a_cut_resets_connections_and_lets_new_ones_be_made(

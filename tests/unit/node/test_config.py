@@ -12,6 +12,16 @@ from corex_node.bounds import reaper_limits
 from corex_node.config import Config, Extension, load
 from corex_shared.errors import ConfigError
 
+BAD_URLS = [
+    "foo://x",
+    "redis://h:99999",
+    "redis://h/0?nosuch=1",
+    "redis://h/zero",
+    "unix://",
+    "redis+sentinel://h",
+    "rediss://h?ssl_ca_certs=/nowhere/ca.pem",
+]
+
 
 def _file(folder: Path, text: str, name: str = "node.toml") -> Path:
     path = folder / name
@@ -139,6 +149,35 @@ def test_an_error_names_file_and_key(tmp_path: Path, text: str, key: str) -> Non
     with pytest.raises(ConfigError) as caught:
         load(path)
     assert (caught.value.source, caught.value.key) == (str(path), key)
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_a_url_that_cannot_be_used(tmp_path: Path, url: str) -> None:
+    """It is found with the settings, and the error names where it came from."""
+    path = _file(tmp_path, f'[main]\nurl = "{url}"\n')
+    ways: list[tuple[str, dict[str, Any]]] = [
+        (str(path), {"path": path}),
+        ("environment", {"environ": {"COREX_NODE_URL": url}}),
+        ("environment", {"environ": {"COREX_URL": url}}),
+        ("options", {"options": {"main": {"url": url}}}),
+    ]
+    for source, given in ways:
+        with pytest.raises(ConfigError) as caught:
+            load(**given)
+        assert (caught.value.source, caught.value.key) == (source, "main.url")
+
+
+def test_a_password_in_a_bad_url_is_not_shown() -> None:
+    """Nor what may be a part of it."""
+    with pytest.raises(ConfigError) as caught:
+        load(options={"main": {"url": "redis://:hunter2@h:port"}})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_bad_url_that_another_replaces(tmp_path: Path) -> None:
+    """Only the URL that is used is looked at."""
+    path = _file(tmp_path, '[main]\nurl = "foo://x"\n')
+    assert load(path, options={"main": {"url": "redis://h"}}).main.url == "redis://h"
 
 
 @pytest.mark.parametrize("text", ["[main", "main = = 1", 'a = "\\q"'])

@@ -10,11 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from corex_node.clock import ServerClock
 from corex_node.leases import Heartbeat, Identity, LeaseAnswer, Load, pid_start
 from corex_shared.errors import LeaseHeldError, StoreUnavailableError
 from corex_shared.scripts import Call
+from tests.helpers.eventually import eventually_async
 
 NOW = 1_700_000_000_000
 IDENTITY = Identity.of_this_process("n1", "mine", ("g",), {"zone": "a"})
@@ -201,6 +203,20 @@ async def test_an_error_that_nobody_has_foreseen_is_told_of() -> None:
     heartbeat = Heartbeat(Store(ValueError("what?")), IDENTITY, ServerClock(), ttl=15, every=0.01)
     heartbeat.on_failed = failed.put
     heartbeat.start()
-    error = await asyncio.to_thread(failed.get, timeout=5)
+    error = await asyncio.to_thread(failed.get, timeout=15)
     heartbeat.stop()
     assert str(error) == "what?"
+
+
+async def test_a_redis_that_is_away_is_said_once_and_that_it_is_back() -> None:
+    """However often the lease could not be renewed meanwhile."""
+    away = [StoreUnavailableError("away") for _ in range(20)]
+    store = Store(HELD, *away, HELD)
+    heartbeat = Heartbeat(store, IDENTITY, ServerClock(), ttl=15, every=0.005)
+    await heartbeat.acquire()
+    with capture_logs() as logs:
+        heartbeat.start()
+        await eventually_async(lambda: len(store.seen_at) > 1, "it is renewed")
+        heartbeat.stop()
+    assert [log["event"] for log in logs] == ["heartbeat.away", "heartbeat.back"]
+    assert (logs[0]["reason"], logs[1]["tries"]) == ("away", 20)

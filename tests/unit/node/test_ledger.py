@@ -42,6 +42,16 @@ def test_an_end_is_remembered_for_the_window_and_no_longer() -> None:
     assert "a" not in found
 
 
+def test_an_end_is_not_remembered_beyond_its_result() -> None:
+    clock = Clock()
+    found = Ledger(clock, retention=WINDOW / 5)
+    _add(found, "a")
+    clock.now += WINDOW / 5
+    found.prune()
+    assert _ids(found) == []
+    assert Ledger(clock, retention=WINDOW * 5).window == WINDOW
+
+
 def test_an_end_that_is_told_again_is_remembered_anew_and_once() -> None:
     clock = Clock()
     found = Ledger(clock)
@@ -78,3 +88,19 @@ def test_an_end_that_is_others_to_write_is_forgotten() -> None:
     found.forget("never told")
     assert _ids(found) == ["b"]
     assert found.ticket_of("a") is None
+
+
+def test_what_is_looked_for_now_and_then_is_found_as_ends_come_and_go() -> None:
+    clock = Clock()
+    found = Ledger(clock)
+    for step, job in enumerate("abcdefgh"):
+        _add(found, job)
+        if step in (1, 5):
+            found.forget(job)
+        assert len(found) >= 1
+        clock.now += WINDOW * 0.4
+        if step in (2, 6, 7):
+            found.prune()
+            assert _ids(found) == {2: ["c"], 6: ["g"], 7: ["g", "h"]}[step]
+            assert found.ticket_of("b") is None
+            assert "f" not in found

@@ -24,13 +24,20 @@ def test_an_unknown_name_is_none_of_them() -> None:
         corex_node.nothing_of_that_name  # noqa: B018 # looking is the test
 
 
+def _loaded_by(module: str) -> set[str]:
+    code = f"import {module}, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    return set(done.stdout.split())
+
+
 def test_importing_the_package_costs_nothing() -> None:
     """The small processes beside the agent import it without what they do not need."""
-    code = "import corex_node, sys; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=True, text=True
-    ).stdout.split()
-    assert not {"redis", "structlog", "msgspec", "psutil"} & set(loaded)
+    assert not {"redis", "structlog", "msgspec", "psutil"} & _loaded_by("corex_node")
+
+
+def test_the_command_line_loads_no_agent() -> None:
+    """`corex node run` is replaced by the agent, which would have to load it all again."""
+    assert not {"redis", "structlog", "asyncio", "corex_node.agent"} & _loaded_by("corex_node.cli")
 
 
 def test_the_decorator_adds_a_command_to_later_agents() -> None:

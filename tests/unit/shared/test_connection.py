@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,15 @@ import redis
 import redis.sentinel
 from redis._parsers.base import BaseParser
 
-from corex_shared.connection import Endpoint, execute, safe_url, translate, translated
+from corex_shared.connection import (
+    Endpoint,
+    execute,
+    safe_url,
+    translate,
+    translated,
+    with_options,
+    with_password,
+)
 from corex_shared.connection.urls import Kind, Location, parse
 from corex_shared.errors import (
     ConfigError,
@@ -67,6 +76,9 @@ def test_a_url_that_cannot_be_used(url: str) -> None:
         ("redis://h1:1/0?socket_timeout=1", "no option socket_timeout"),
         ("redis://h1:1/0?sentinel_password=x", "no option sentinel_password"),
         ("rediss://h1:1/0?ssl_min_version=tls", "ssl_min_version"),
+        ("rediss://h1:1/0?ssl_cert_reqs=maybe", "ssl_cert_reqs"),
+        ("redis://h1:1/0?max_connections=-1", "max_connections"),
+        ("redis://h1:1/0?db=-1", "db"),
         ("redis://h1:1/0#x", "%23"),
         ("unix://", "path of the socket"),
         ("unix://tmp/s", "path of the socket"),
@@ -187,6 +199,51 @@ def test_a_url_for_people_to_see(url: str, shown: str) -> None:
 def test_a_password_in_the_query(url: str) -> None:
     """A password that is given as an option is left out too."""
     assert "secret" not in safe_url(url)
+
+
+@pytest.mark.parametrize(
+    "option", ["Password=secret", "passwd=secret", "Pass%77ord=secret", "x=1&ssl_passwort=secret"]
+)
+def test_a_password_in_an_option_that_is_misspelled(option: str) -> None:
+    """It is hidden in the very error that says that there is no such option."""
+    with pytest.raises(ConfigError) as caught:
+        parse(f"rediss://localhost/0?{option}")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [repr, str])
+def test_what_holds_a_password_does_not_show_it(text: Callable[[object], str]) -> None:
+    """Neither do the objects that a log or a debugger may print."""
+    url = "redis+sentinel://u:secret@h:1/main?sentinel_password=secret"
+    assert "secret" not in text(parse(url))
+    assert "secret" not in text(Endpoint(url))
+
+
+@pytest.mark.parametrize(
+    "url, whole",
+    [
+        ("redis://localhost", "redis://:p%40%2F%3A@localhost"),
+        ("redis://u@localhost/0", "redis://u:p%40%2F%3A@localhost/0"),
+        ("redis://u:@localhost/0", "redis://u:p%40%2F%3A@localhost/0"),
+        ("redis://localhost?db=1", "redis://:p%40%2F%3A@localhost?db=1"),
+        ("unix:///tmp/s?db=1", "unix://:p%40%2F%3A@/tmp/s?db=1"),
+        ("unix://u@/tmp/s", "unix://u:p%40%2F%3A@/tmp/s"),
+        ("redis+sentinel://u@a:1,b/m/0", "redis+sentinel://u:p%40%2F%3A@a:1,b/m/0"),
+    ],
+)
+def test_a_password_put_into_a_url(url: str, whole: str) -> None:
+    """It is read as it was, and nothing else is changed."""
+    assert with_password(url, "p@/:") == whole
+    before, after = parse(url), parse(whole)
+    assert after.options == {**before.options, "password": "p@/:"}
+    assert (after.kind, after.hosts, after.service) == (before.kind, before.hosts, before.service)
+
+
+def test_options_put_into_a_url() -> None:
+    """With those that it has already."""
+    assert with_options("rediss://h/0", {}) == "rediss://h/0"
+    url = with_options("rediss://h/0?db=1", {"ssl_ca_certs": "/a b&c"})
+    assert parse(url).options == {"db": 1, "ssl_ca_certs": "/a b&c"}
 
 
 def _answer(text: str) -> Exception:

@@ -53,3 +53,28 @@ def test_options_come_before_the_nodes_variables_and_these_before_those_of_all_p
     result = CliRunner().invoke(app, [*options, "node", "run", "--id", "n1"])
     assert result.exit_code == 0, result.output
     assert (served[0].main.url, served[0].main.namespace) == (url, namespace)
+
+
+@pytest.mark.parametrize(
+    "environ, options, source",
+    [
+        ({}, ["node", "run", "--url", "foo://x"], "options"),
+        ({}, ["--url", "foo://x", "node", "run"], "options"),
+        ({"COREX_URL": "foo://x"}, ["node", "run"], "environment"),
+        ({"COREX_NODE_URL": "foo://x"}, ["node", "run"], "environment"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_a_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], options: list[str], source: str
+) -> None:
+    """It is told in one line, which names where it came from, before anything is started."""
+    for variable in ("COREX_URL", "COREX_NODE_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in environ.items():
+        monkeypatch.setenv(variable, value)
+    served: list[Config] = []
+    monkeypatch.setattr(cli, "replace_process", served.append)
+    result = CliRunner().invoke(app, options)
+    assert (result.exit_code, served) == (2, [])
+    assert result.output.startswith(f"corex: {source}: main.url: foo://x: it must begin with")
+    assert result.output.count("\n") == 1

@@ -18,6 +18,7 @@ from corex_shared.version import __version__
     [
         *("run", "sh", "call", "ps", "top", "result", "logs", "kill", "cp", "queues", "nodes"),
         "doctor",
+        "events",
     ],
 )
 def test_every_command_has_help(command: str) -> None:
@@ -84,8 +85,19 @@ def test_errors_are_one_line(arguments: list[str], code: int, text: str) -> None
     assert "secret" not in done.stderr
 
 
-@pytest.mark.parametrize("missing", ["typer", "rich"])
-def test_without_its_extra_it_says_what_to_install(missing: str) -> None:
+@pytest.mark.parametrize(
+    "missing, extra, arguments",
+    [
+        ("typer", "cli", []),
+        ("rich", "cli", []),
+        ("prctl", "node", ["node", "run"]),
+        ("psutil", "node", ["node", "run"]),
+        ("structlog", "node", ["node", "run"]),
+    ],
+)
+def test_without_its_extra_it_says_what_to_install(
+    missing: str, extra: str, arguments: list[str]
+) -> None:
     """The library alone has the entry point `corex`; it names the extra that is needed."""
     code = f"""
         import sys
@@ -94,7 +106,7 @@ def test_without_its_extra_it_says_what_to_install(missing: str) -> None:
         main()
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
+        [sys.executable, "-c", textwrap.dedent(code), *arguments],
         capture_output=True,
         text=True,
         timeout=30,
@@ -102,5 +114,5 @@ def test_without_its_extra_it_says_what_to_install(missing: str) -> None:
     )
     assert done.returncode == 2
     assert missing in done.stderr
-    assert "pip install 'corex-runner[cli]'" in done.stderr
+    assert f"pip install 'corex-runner[{extra}]'" in done.stderr
     assert "Traceback" not in done.stderr

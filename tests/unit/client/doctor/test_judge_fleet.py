@@ -16,7 +16,15 @@ NOW = 1_700_000_000_000
 
 
 def _alive(node: str, version: str = "1.0", *, quiet: bool = False, **facts: Any) -> NodeFacts:
-    info = NodeInfo(id=node, alive=True, last_seen=NOW, version=version, quiet=quiet)
+    info = NodeInfo(
+        id=node,
+        alive=True,
+        last_seen=NOW,
+        version=version,
+        quiet=quiet,
+        lease=facts.pop("lease", 15.0),
+        heartbeat=facts.pop("heartbeat", 5.0),
+    )
     return NodeFacts(info, **{"lease_left": 12.0, "answered": True, **facts})
 
 
@@ -62,7 +70,8 @@ def test_good_nodes_have_nothing_to_change() -> None:
             "1 nodes answered, 1 not asked",
             [_alive("a"), _alive("b", answered=None)],
         ),
-        ("leases", "warning", "a (1.5 s)", [_alive("a", lease_left=1.5)]),
+        ("leases", "warning", "a (1.5 s of 15 s)", [_alive("a", lease_left=1.5)]),
+        ("leases", "unknown", "not said by a", [_alive("a", lease=0.0, heartbeat=0.0)]),
         ("node clocks", "warning", "a (-7.0 s)", [_alive("a", clock_ahead=-7.0)]),
         ("node clocks", "unknown", "no node told", [_alive("a", answered=False)]),
         ("versions", "warning", "1.0: a; 1.1: b", [_alive("a"), _alive("b", "1.1")]),
@@ -71,6 +80,9 @@ def test_good_nodes_have_nothing_to_change() -> None:
         ("rejected", "warning", "a (3)", [_gone("a", rejected=3)]),
         ("claimed", "warning", "a (2)", [_gone("a", 1e6, claimed=2)]),
         ("backlog", "warning", "a (4)", [_gone("a", queued=4)]),
+        ("rejected", "unknown", "may not look", [_alive("a", rejected=None)]),
+        ("claimed", "unknown", "may not look", [_alive("a", claimed=None)]),
+        ("backlog", "unknown", "may not look", [_alive("a", queued=None)]),
     ],
 )
 def test_what_is_wrong_is_found(
@@ -81,6 +93,32 @@ def test_what_is_wrong_is_found(
     assert finding.verdict == verdict
     assert text in finding.text
     assert bool(finding.advice) == (verdict in ("warning", "problem"))
+
+
+@pytest.mark.parametrize(
+    "lease,heartbeat,fine,late",
+    [
+        (15.0, 5.0, 9.5, 4.5),
+        (1.5, 0.3, 1.0, 0.5),
+        (1.0, 0.5, 0.4, 0.2),
+        (60.0, 5.0, 54.0, 40.0),
+        (600.0, 300.0, 290.0, 140.0),
+    ],
+)
+def test_a_lease_is_judged_by_the_settings_of_its_node(
+    lease: float, heartbeat: float, fine: float, late: float
+) -> None:
+    """A node that missed a beat is late; one whose beat is due is not, however little is left."""
+    told: dict[str, Any] = {"lease": lease, "heartbeat": heartbeat}
+    assert _judge(_alive("a", lease_left=fine, **told))["leases"].verdict == "ok"
+    found = _judge(_alive("a", lease_left=late, **told), _alive("b"))["leases"]
+    assert (found.verdict, f"a ({late:.1f} s of {lease:g} s)" in found.text) == ("warning", True)
+
+
+def test_nodes_that_may_not_be_listed() -> None:
+    """Nothing is said of them then."""
+    (finding,) = judge_fleet(FleetFacts(NOW, [], listed=False))
+    assert (finding.check, finding.verdict) == ("nodes", "unknown")
 
 
 def test_many_nodes_are_not_all_named() -> None:

@@ -10,6 +10,7 @@ import pytest
 from corex.doctor.facts import ServerFacts
 from corex.doctor.findings import Finding
 from corex.doctor.judge_server import judge_server
+from corex.doctor.permissions import Asking
 
 INFO = {
     "redis_version": "7.2.4",
@@ -132,6 +133,22 @@ def test_what_config_tells(check: str, verdict: str, text: str, config: dict[str
 def test_what_else_is_looked_at(check: str, verdict: str, facts: dict[str, Any]) -> None:
     """Speed, clocks, permissions."""
     assert _judge(**facts)[check].verdict == verdict
+
+
+def test_why_the_server_was_not_asked_what_a_user_may_do() -> None:
+    """It has no ACL DRYRUN, or this user may not call it: these are two things."""
+    for facts, text in (
+        ({"asking": Asking.FORBIDDEN}, "this user is not permitted ACL DRYRUN"),
+        ({"asking": Asking.MISSING}, "this server has no ACL DRYRUN"),
+        (
+            {"asking": Asking.FORBIDDEN, "info": {**INFO, "redis_version": "6.2.14"}},
+            "this server has no ACL DRYRUN (Redis 7.0 and later have), it is 6.2.14",
+        ),
+        ({"asking": Asking.FORBIDDEN, "info": {}}, "this user is not permitted ACL DRYRUN"),
+    ):
+        judged = judge_server(msgspec.structs.replace(GOOD, refused_of_nodes=None, **facts))
+        (found,) = (finding for finding in judged if finding.check == "node permissions")
+        assert (found.verdict, text in found.text) == ("unknown", True), found
 
 
 @pytest.mark.parametrize("state,verdict", [("ok", "ok"), ("fail", "problem")])

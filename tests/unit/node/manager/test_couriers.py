@@ -119,7 +119,7 @@ async def test_a_handler_that_sleeps_slows_no_job(bench: Bench) -> None:
     jobs = [first, *(bench.script(script) for _ in range(4))]
     begun = time.monotonic()
     results = await bench.all_results(jobs)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 25  # it sleeps for thirty
     assert {result.state for result in results} == {JobState.SUCCESS}
     assert len(sleeper.told) == 1
     wake.set()
@@ -144,10 +144,10 @@ async def test_dropping_for_a_slow_handler_costs_no_time(quick: QuickBench) -> N
     for _ in range(4_500):
         quick.push("core.ping")
     say = quick.manager.output.say
-    begun = time.perf_counter()
+    begun = time.thread_time()
     for _ in range(20_000):
         say(job, Level.PUBLIC, "x")
-    assert (time.perf_counter() - begun) / 20_000 < 100e-6
+    assert (time.thread_time() - begun) / 20_000 < 100e-6
     wake.set()
 
 
@@ -171,7 +171,7 @@ async def test_the_end_of_the_manager_waits_a_moment_for_observers() -> None:
         quick.push("core.ping")
         begun = time.monotonic()
         await quick.close()
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 15  # half of what the one hangs for
     assert told.is_set()
     wake.set()
 

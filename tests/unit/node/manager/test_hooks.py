@@ -257,8 +257,8 @@ async def test_a_hook_that_sleeps_slows_neither_its_job_nor_other_hooks(
     for number in range(900, 3000):
         quick.manager.output.say(row, Level.PUBLIC, str(number))
     process.exit()
-    assert (await job.wait(5)).state is JobState.SUCCESS
-    assert time.monotonic() - clock < 5
+    assert (await job.wait(20)).state is JobState.SUCCESS
+    assert time.monotonic() - clock < 20  # the one sleeps for thirty
     assert heard == []
     [dropped] = [courier.dropped for hook, courier in row.hooks if hook is not diary]
     assert dropped == 2000

@@ -80,7 +80,7 @@ async def test_term_is_followed_by_kill_after_the_grace(bench: Bench) -> None:
     begun = time.monotonic()
     bench.manager.kill(job.id)
     result = await bench.result(job)
-    assert 0.3 <= time.monotonic() - begun < 3
+    assert 0.3 <= time.monotonic() - begun < 5  # the grace of those who say nothing
     assert (result.state, result.signal) == (JobState.KILLED, 9)
 
 
@@ -92,7 +92,7 @@ async def test_kill_does_not_wait_for_the_grace(bench: Bench) -> None:
     begun = time.monotonic()
     bench.manager.kill(job.id, signal.SIGKILL)
     assert (await bench.result(job)).state is JobState.KILLED
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 15
 
 
 async def test_no_grace_means_kill_at_once(bench: Bench) -> None:
@@ -164,7 +164,7 @@ async def test_a_timeout(bench: Bench) -> None:
     """A job that takes too long is stopped."""
     begun = time.monotonic()
     result = await bench.result(bench.script("sleep 30", max_time=0.2))
-    assert 0.2 <= time.monotonic() - begun < 3
+    assert 0.2 <= time.monotonic() - begun < 15
     assert (result.state, result.code, result.signal) == (JobState.TIMEOUT, 504, 15)
     assert result.time >= 200
 
@@ -220,4 +220,4 @@ async def test_the_nodes_grace(bench: Bench) -> None:
     begun = time.monotonic()
     bench.manager.kill(job.id)
     assert (await bench.result(job)).signal == 9
-    assert 0.2 <= time.monotonic() - begun < 3
+    assert 0.2 <= time.monotonic() - begun < 5

@@ -101,7 +101,7 @@ async def test_a_grandchild_that_holds_the_output(bench: Bench) -> None:
     """It is heard for a while after the program ended, then ended itself."""
     begun = time.monotonic()
     result = await bench.result(bench.script("sleep 300 & echo $!"))
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 15
     assert (result.state, result.survivors) == (JobState.SUCCESS, 0)
     assert is_gone(int(result.stdout))
 

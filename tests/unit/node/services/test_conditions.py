@@ -132,10 +132,10 @@ def test_what_is_no_condition_is_refused_with_its_position(text: str, position: 
     ],
 )
 def test_hostile_texts_are_refused_at_once_with_a_short_message(text: str) -> None:
-    begun = time.monotonic()
+    begun = time.thread_time()
     with pytest.raises(ConditionError) as caught:
         parse(text)
-    assert time.monotonic() - begun < 1
+    assert time.thread_time() - begun < 1
     assert len(str(caught.value)) < 300
 
 

@@ -114,10 +114,10 @@ def test_a_name_that_is_taken_is_refused(text: str) -> None:
 
 
 def test_ten_thousand_services_in_a_chain_are_put_in_order_at_once() -> None:
-    begun = time.monotonic()
+    begun = time.thread_time()
     items = [Item(f"s{number}", (f"s{number + 1}",)) for number in range(9_999)]
     order = arrange([*items, Item("s9999", ("init",))])
-    assert time.monotonic() - begun < 2
+    assert time.thread_time() - begun < 2
     assert order.starting() == [f"s{number}" for number in reversed(range(10_000))]
     assert set(order.phases.values()) == {"init"}
 
