@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from corex.aio import AsyncClient
     from corex.doctor.findings import Diagnosis, Finding, Verdict
     from corex.events import Event, EventGap
+    from corex.fleet.events import Note, Started
+    from corex.fleet.fleet import AsyncFleet, Fleet
+    from corex.fleet.outcome import Outcome
+    from corex.fleet.run import AsyncFleetRun, FleetRun
     from corex.group import AsyncGroup, Group
     from corex.job import AsyncJob, Job
     from corex.node import AsyncNode, Node
@@ -60,7 +64,9 @@ if TYPE_CHECKING:
         LeaseError,
         LeaseHeldError,
         LeaseLostError,
+        NodeAliveError,
         NoSuchNodeError,
+        NoSuchRunError,
         NotAcceptableError,
         NotFoundError,
         PayloadTooLargeError,
@@ -78,6 +84,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncClient",
+    "AsyncFleet",
+    "AsyncFleetRun",
     "AsyncGroup",
     "AsyncJob",
     "AsyncNode",
@@ -98,6 +106,8 @@ __all__ = [
     "FileEntry",
     "FileStat",
     "Finding",
+    "Fleet",
+    "FleetRun",
     "ForbiddenError",
     "Gap",
     "Group",
@@ -120,11 +130,15 @@ __all__ = [
     "NicAddress",
     "NicInfo",
     "NoSuchNodeError",
+    "NoSuchRunError",
     "Node",
+    "NodeAliveError",
     "NodeInfo",
     "NotAcceptableError",
     "NotFoundError",
+    "Note",
     "OsInfo",
+    "Outcome",
     "PayloadTooLargeError",
     "PortInfo",
     "PreconditionFailedError",
@@ -133,6 +147,7 @@ __all__ = [
     "QueueEntry",
     "ResourceLimit",
     "ServiceUnavailableError",
+    "Started",
     "Stat",
     "StatTag",
     "StatWindow",
@@ -151,6 +166,8 @@ __all__ = [
 
 _HOMES = {
     "AsyncClient": "corex.aio",
+    "AsyncFleet": "corex.fleet.fleet",
+    "AsyncFleetRun": "corex.fleet.run",
     "AsyncGroup": "corex.group",
     "AsyncJob": "corex.job",
     "AsyncNode": "corex.node",
@@ -165,6 +182,8 @@ _HOMES = {
     "FileStat": "corex.questions.files",
     "Finding": "corex.doctor.findings",
     "Gap": "corex.streams",
+    "Fleet": "corex.fleet.fleet",
+    "FleetRun": "corex.fleet.run",
     "Group": "corex.group",
     "Job": "corex.job",
     "JobCommand": "corex.questions.jobs",
@@ -179,12 +198,15 @@ _HOMES = {
     "NicInfo": "corex.questions.info",
     "Node": "corex.node",
     "NodeInfo": "corex_shared.models",
+    "Note": "corex.fleet.events",
     "OsInfo": "corex.questions.info",
+    "Outcome": "corex.fleet.outcome",
     "PortInfo": "corex.questions.info",
     "ProcessEntry": "corex.questions.processes",
     "ProcessTimes": "corex.questions.processes",
     "QueueEntry": "corex.questions.queues",
     "ResourceLimit": "corex.questions.processes",
+    "Started": "corex.fleet.events",
     "Stat": "corex.questions.stats",
     "StatTag": "corex.questions.stats",
     "StatWindow": "corex.questions.stats",

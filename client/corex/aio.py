@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from corex.core import DOCTOR_TIMEOUT, STREAM_TIMEOUT, WAIT_TIMEOUT
 from corex.effects import Plan
 from corex.events import Event, follow_events
+from corex.fleet.fleet import AsyncFleet
+from corex.fleet.launch import pick_up
+from corex.fleet.run import AsyncFleetRun
+from corex.fleet.targeting import make_selection
 from corex.gather import as_completed
 from corex.group import AsyncGroup
 from corex.job import AsyncJob
 from corex.node import AsyncNode
 from corex.nodelogs import follow_nodes
-from corex.nodes import list_nodes
+from corex.nodes import forget_node, list_nodes
 from corex.profiles.choice import find_place_of_library
 from corex.settings import make_core
 from corex.submit import prepare, send
@@ -95,6 +99,48 @@ class AsyncClient:
             InvalidIdError: no group can have that name.
         """
         return AsyncGroup(self, group)
+
+    def fleet(
+        self,
+        *targets: str,
+        labels: Mapping[str, str] | None = None,
+        groups: str | Iterable[str] = (),
+    ) -> AsyncFleet:
+        """Take many nodes in hand, to give them one command together; nothing is asked yet.
+
+        Args:
+            *targets: node IDs, globs (`web-*`), `label=value`, or `@group` for any one node of a
+                group; several in one string with commas between them. All nodes that are known
+                count, also those that are away.
+            labels: that each node must have; nodes that are away have none.
+            groups: of which each node must be in one. Without targets all that match.
+
+        Raises:
+            ConfigError: it names nothing, or what makes no sense together.
+            InvalidIdError: a target is nothing that a node or a group could be called.
+        """
+        return AsyncFleet(self, make_selection(targets, labels, groups))
+
+    async def run(self, run: str) -> AsyncFleetRun:
+        """Take a run in hand by its ID, whoever has begun it, to wait for it or to cancel it.
+
+        Raises:
+            NoSuchRunError: there is none, or it ended more than an hour ago.
+            InvalidIdError: no run can have that ID.
+            DecodeError: what is there is no record of a run.
+            StoreError: Redis cannot be reached, or refused.
+        """
+        return AsyncFleetRun(self, await self.perform(pick_up(self.core, run)))
+
+    async def forget_node(self, node: str) -> None:
+        """Take a node that is gone for good out of the list of nodes.
+
+        Raises:
+            NodeAliveError: it is there.
+            NoSuchNodeError: it was never seen, or is forgotten already.
+            StoreError: Redis cannot be reached, or refused.
+        """
+        await self.perform(forget_node(self.core, node))
 
     async def nodes(self) -> list[NodeInfo]:
         """Read what is known of every node that was ever seen, by ID.

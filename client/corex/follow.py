@@ -9,18 +9,18 @@ in no log any more is told by a `corex.streams.Gap` in its place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, KeysView, Mapping, Sequence
 from typing import Any
 
 from corex.core import Core, Patience
 from corex.effects import Emit, Listen, Plan, Run, Subscribe
 from corex.queued import may_be_queued
-from corex.streams import MessageOrder
+from corex.streams import Gap, MessageOrder
 from corex.submit import send
 from corex.ticket import Ticket
 from corex_shared.codec import decode_message, decode_result
 from corex_shared.errors import DecodeError, StoreUnavailableError
-from corex_shared.models import Message
+from corex_shared.models import JobResult, Message
 from corex_shared.scripts import Call
 
 SILENCE = 2.0
@@ -29,6 +29,8 @@ SHORTEST_PAUSE = 0.2
 """Seconds between two looks at silent jobs, at least."""
 PAGE = 200
 """Messages read from a log at once."""
+TOGETHER = 50
+"""Logs read in one round trip."""
 FORGOTTEN_LOOKS = 3
 """Looks after which a job counts as forgotten that was known and of which nothing is left."""
 
@@ -51,7 +53,7 @@ def follow(
         WaitTimeout: the jobs did not end in time.
     """
     patience = Patience(core, _name(jobs), timeout)
-    following = _Following(core, jobs, unknown_too=unknown_too)
+    following = Following(core, jobs, unknown_too=unknown_too)
     yield from following.run(patience, subscribed=False)
 
 
@@ -64,7 +66,7 @@ def launch(core: Core, tickets: Sequence[Ticket], timeout: float) -> Plan[None]:
     """
     jobs = [ticket.id for ticket in tickets]
     patience = Patience(core, _name(jobs), timeout)
-    following = _Following(core, jobs)
+    following = Following(core, jobs)
     yield Subscribe(following.channels())
     yield from send(core, tickets)
     yield from following.run(patience, subscribed=True)
@@ -82,32 +84,92 @@ def read_log(core: Core, job: str) -> Plan[None]:
     if newest:
         yield from _read_log(core, order, newest[0][0].decode())
     if result and not order.ended:
-        yield from _end(order, result)
+        yield from _end(order, decode_result(result))
 
 
 def _name(jobs: Sequence[str]) -> str:
     return f"end of job {jobs[0]}" if len(jobs) == 1 else f"end of {len(jobs)} jobs"
 
 
-class _Following:
+class Following:
     """The jobs that have not ended.
 
     Tasks: pass live messages on in order; fill gaps; look at silent jobs; subscribe again after
     a loss of the connection.
     """
 
-    def __init__(self, core: Core, jobs: Sequence[str], *, unknown_too: bool = True) -> None:
+    def __init__(
+        self,
+        core: Core,
+        jobs: Sequence[str],
+        *,
+        unknown_too: bool = True,
+        coming: Iterable[str] = (),
+    ) -> None:
+        """Begin to follow jobs.
+
+        Args:
+            core: the client's surroundings.
+            jobs: their IDs.
+            unknown_too: whether to wait for jobs that nobody knows, which may come yet.
+            coming: jobs that may be submitted yet: they are listened to, and looked at from their
+                first message on, or when they are added.
+        """
         self._core = core
         self._unknown_too = unknown_too
         self._known: set[str] = set()
         self._unseen: dict[str, int] = {}
+        self._coming = dict.fromkeys(coming)
         self._open = {job: MessageOrder(job) for job in jobs}
         self._heard = dict.fromkeys(jobs, core.clock())
         self._next_check = core.clock() + SILENCE
 
+    @property
+    def open(self) -> KeysView[str]:
+        """The jobs that have not ended, as far as their messages tell."""
+        return self._open.keys()
+
     def channels(self) -> list[str]:
         """Channels of the jobs that have not ended."""
-        return [self._core.keys.stream(job) for job in self._open]
+        return [self._core.keys.stream(job) for job in (*self._open, *self._coming)]
+
+    def add(self, job: str) -> None:
+        """Look at a job from now on that was coming."""
+        if job in self._coming:
+            del self._coming[job]
+            self._open[job] = MessageOrder(job)
+            self._heard[job] = self._core.clock()
+
+    def drop(self, job: str) -> None:
+        """Wait no more for a job that is not coming."""
+        self._coming.pop(job, None)
+
+    def catch_up(self, jobs: Sequence[str]) -> Plan[None]:
+        """Emit what the logs of jobs have, many in one round trip."""
+        for start in range(0, len(jobs), TOGETHER):
+            orders = [self._open[job] for job in jobs[start : start + TOGETHER]]
+            while orders:
+                pages = yield Run([_page(self._core, order) for order in orders])
+                more = []
+                for order, entries in zip(orders, pages, strict=True):
+                    yield from _take_entries(order, entries)
+                    if len(entries) >= PAGE and not order.ended:
+                        more.append(order)
+                    self._drop_if_ended(order)
+                orders = more
+
+    def conclude(self, results: Mapping[str, JobResult | None]) -> Plan[None]:
+        """Emit the rest of jobs of which nothing more comes.
+
+        Args:
+            results: of the jobs, where they are known.
+        """
+        jobs = [job for job in results if job in self._open]
+        yield from self.catch_up(jobs)
+        for job in jobs:
+            if job in self._open:
+                yield from _end(self._open[job], results[job])
+                del self._open[job]
 
     def run(self, patience: Patience, *, subscribed: bool) -> Plan[None]:
         """Emit until all have ended."""
@@ -123,13 +185,16 @@ class _Following:
                     continue
                 if not patience.left:
                     raise patience.timeout()
-                subscribed = yield from self._hear(patience.left)
+                subscribed = yield from self.hear(patience.left)
             except StoreUnavailableError as error:
                 subscribed = False
                 yield patience.failed(error)
 
-    def _hear(self, left: float) -> Plan[bool]:
+    def hear(self, left: float) -> Plan[bool]:
         """Listen once, and look at silent jobs when it is time.
+
+        Args:
+            left: seconds that it may take.
 
         Returns:
             Whether the subscription can be trusted.
@@ -153,6 +218,7 @@ class _Following:
             message = decode_message(payload)
         except DecodeError:
             return  # whoever may publish can publish junk
+        self.add(message.job)
         order = self._open.get(message.job)
         if order is None:
             return
@@ -198,8 +264,8 @@ class _Following:
         """Read the rest of a job that has a result: after this nothing more comes."""
         yield from _read_log(self._core, order)
         if not order.ended:
-            (result,) = yield Run([("LINDEX", self._core.keys.result(order.job), 0)])
-            yield from _end(order, result)
+            (payload,) = yield Run([("LINDEX", self._core.keys.result(order.job), 0)])
+            yield from _end(order, decode_result(payload) if payload else None)
 
     def _note(self, order: MessageOrder, *, there: bool) -> Plan[None]:
         """Take note of whether anything of a job without result is there."""
@@ -259,27 +325,38 @@ def _take_entries(order: MessageOrder, entries: Sequence[Any]) -> Plan[None]:
         yield from _emit(order)
 
 
-def _end(order: MessageOrder, payload: bytes | None) -> Plan[None]:
+def _end(order: MessageOrder, result: JobResult | None) -> Plan[None]:
     """End a job whose log, read to its end, lacks the last message; say what is missing of it.
 
     Args:
         order: of the job.
-        payload: its result, if that is not gone yet.
+        result: of it, if that is not gone yet.
     """
     job = order.job
     if order.expected:
         yield Emit(order.end_without_last(f"the end of the log of job {job} is missing"))
         return
-    result = decode_result(payload) if payload else None
+    gap = output_without_log(order, result)
+    if gap is not None:
+        yield Emit(gap)
+
+
+def output_without_log(order: MessageOrder, result: JobResult | None) -> Gap | None:
+    """End a job of which there are no messages; None if it wrote nothing that could be missing.
+
+    Args:
+        order: of the job.
+        result: of it, if that is not gone yet.
+    """
+    order.ended = True
     size = result.stdout_bytes + result.stderr_bytes if result else 0
     if result is None or not size:
-        order.ended = True  # it wrote nothing
-        return
+        return None
     why = (
-        f"job {job} has no log: it was not submitted with live output, or the log has gone; "
+        f"job {order.job} has no log: it was not submitted with live output, or the log has gone; "
         f"it wrote {size} bytes, the last of which are in its result"
     )
-    yield Emit(order.end_without_last(why, node=result.node, size=size))
+    return order.end_without_last(why, node=result.node, size=size)
 
 
 def _decode_entry(fields: Any) -> Message | None:

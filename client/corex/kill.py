@@ -9,6 +9,7 @@ claimed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from corex.core import Core, Patience
 from corex.effects import Plan, Run, Sleep
@@ -20,6 +21,7 @@ from corex_shared.codec import decode_command, encode
 from corex_shared.errors import StoreForbiddenError, WaitTimeout
 from corex_shared.finishing import INBOX_TTL_MS, WRITTEN, Finish, finish_call
 from corex_shared.models import Command, JobResult, Message
+from corex_shared.scripts import Call
 from corex_shared.states import CODES, Flag, JobState, Level
 
 RETENTION_MS = 300_000
@@ -71,20 +73,71 @@ def kill(core: Core, ticket: Ticket, signal: int, timeout: float) -> Plan[bool]:
 
 
 def withdraw(core: Core, ticket: Ticket) -> Plan[bool]:
-    """Write the result of an unclaimed command and take it off its list.
+    """Write the result of an unclaimed command and take it off its list: `withdraw_many` of one.
 
-    In this order nothing is lost if this program ends in between: a node that still claims the
+    Returns:
+        Whether it was withdrawn.
+    """
+    return bool((yield from withdraw_many(core, [ticket])))
+
+
+def withdraw_many(core: Core, tickets: Sequence[Ticket], why: str = _WHY) -> Plan[list[Ticket]]:
+    """Write the results of unclaimed commands and take them off their lists.
+
+    In this order nothing is lost if this program ends in between: a node that still claims a
     command finds that it has a result, and does not run it (it answers that the ID is in use, which
     is passed over). A node that has claimed it already
     holds the job, so that no result is written here. One that a node of a group has handed on is
     nobody's.
 
+    Args:
+        core: the client's surroundings.
+        tickets: the jobs, with their payloads.
+        why: the reason that their results tell.
+
     Returns:
-        Whether it was withdrawn.
+        Those that were withdrawn.
+
+    Raises:
+        StoreForbiddenError: this user may not write results.
+        StoreError: Redis cannot be reached.
     """
-    (place,) = yield Run([("LPOS", ticket.queue_key, ticket.payload)])
-    if place is None:
-        return False
+    places = yield Run([("LPOS", ticket.queue_key, ticket.payload) for ticket in tickets])
+    found = [ticket for ticket, place in zip(tickets, places, strict=True) if place is not None]
+    ends = [_withdrawal(core, ticket, why) for ticket in found]
+    calls = [
+        finish_call(core.keys, ticket.node or "", core.client_id, RETENTION_MS, [end.finish])
+        for ticket, end in zip(found, ends, strict=True)
+    ]
+    answers = (yield Run(calls)) if calls else []
+    written = [
+        (ticket, end)
+        for ticket, end, (answer,) in zip(found, ends, answers, strict=True)
+        if answer == WRITTEN
+    ]
+    if written:
+        for ticket, _ in written:
+            core.mailbox.note_withdrawn(ticket.id)
+        yield Run([("LREM", ticket.queue_key, 0, ticket.payload) for ticket, _ in written])
+        # In a step of its own: the inbox is in another slot of a cluster than the job.
+        told: list[Call] = []
+        for _, end in written:
+            told += [
+                ("RPUSH", end.inbox, end.finish.result),
+                ("PEXPIRE", end.inbox, INBOX_TTL_MS),
+            ]
+        yield Run(told)
+    return [ticket for ticket, _ in written]
+
+
+class _Withdrawal(NamedTuple):
+    """The end of a command that no node has taken, and the inbox that hears of it."""
+
+    finish: Finish
+    inbox: str
+
+
+def _withdrawal(core: Core, ticket: Ticket, why: str) -> _Withdrawal:
     command, encoding = decode_command(ticket.payload, core.limit)
     node = ticket.node or ""
     result = JobResult(
@@ -93,43 +146,22 @@ def withdraw(core: Core, ticket: Ticket) -> Plan[bool]:
         node=node,
         state=JobState.KILLED,
         code=CODES[JobState.KILLED],
-        critical=_WHY.strip(),
+        critical=why.strip(),
         tags=command.tags or [],
     )
     flags = Flag.ERROR | Flag.STREAM
     epoch = core.now_ms() * 1_000_000
-    last = Message(ticket.id, node, 0, Level.WARNING, flags, _WHY, epoch)
-    keys = core.keys
-    payload = encode(result, encoding)
-    ((answer,),) = yield Run(
-        [
-            finish_call(
-                keys,
-                node,
-                core.client_id,
-                RETENTION_MS,
-                [
-                    Finish(
-                        job_id=ticket.id,
-                        result=payload,
-                        state=result.state.value,
-                        message=encode(last, encoding),
-                        seq=last.seq,
-                        streams=bool(command.stream),
-                        unaccepted=f"{core.client_id}/withdrawn",
-                    )
-                ],
-            )
-        ]
+    last = Message(ticket.id, node, 0, Level.WARNING, flags, why, epoch)
+    finish = Finish(
+        job_id=ticket.id,
+        result=encode(result, encoding),
+        state=result.state.value,
+        message=encode(last, encoding),
+        seq=last.seq,
+        streams=bool(command.stream),
+        unaccepted=f"{core.client_id}/withdrawn",
     )
-    if answer != WRITTEN:
-        return False
-    core.mailbox.note_withdrawn(ticket.id)
-    yield Run([("LREM", ticket.queue_key, 0, ticket.payload)])
-    # In a step of its own: the inbox is in another slot of a cluster than the job.
-    inbox = keys.inbox(command.reply_to or core.client_id)
-    yield Run([("RPUSH", inbox, payload), ("PEXPIRE", inbox, INBOX_TTL_MS)])
-    return True
+    return _Withdrawal(finish, core.keys.inbox(command.reply_to or core.client_id))
 
 
 def _claimer(core: Core, ticket: Ticket, patience: Patience) -> Plan[str]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from corex.core import Core
 from corex.effects import Plan, Run
-from corex_shared.errors import NoSuchNodeError
-from corex_shared.identifiers import is_valid_id
+from corex_shared.errors import NodeAliveError, NoSuchNodeError
+from corex_shared.identifiers import check_id, is_valid_id
 from corex_shared.models import NodeInfo
+from corex_shared.scripts import Call
 
 _CHUNK = 500
 
@@ -29,6 +30,38 @@ def list_nodes(core: Core) -> Plan[list[NodeInfo]]:
             for (node, last), fields in zip(chunk, replies, strict=True)
         ]
     return nodes
+
+
+def read_nodes(core: Core, ids: Sequence[str]) -> Plan[list[NodeInfo]]:
+    """Read what is known of some nodes, leaving out those that were never seen."""
+    nodes: list[NodeInfo] = []
+    for start in range(0, len(ids), _CHUNK):
+        chunk = ids[start : start + _CHUNK]
+        calls: list[Call] = [("ZSCORE", core.keys.nodes(), node) for node in chunk]
+        calls += [("HGETALL", core.keys.presence(node)) for node in chunk]
+        answers = yield Run(calls)
+        for node, score, fields in zip(chunk, answers, answers[len(chunk) :], strict=False):
+            if score is not None or fields:
+                nodes.append(read_presence(node, int(float(score or 0)), fields))
+    return nodes
+
+
+def forget_node(core: Core, node: str) -> Plan[None]:
+    """Take a node that is gone for good out of the list of nodes.
+
+    It is no more than that: a node that comes back is in the list again, and finds the commands
+    that wait for it.
+
+    Raises:
+        InvalidIdError: no node can have that ID.
+        NoSuchNodeError: it was never seen, or is forgotten already.
+        NodeAliveError: it is there.
+    """
+    known = yield from read_node(core, check_id("node", node))
+    if known.alive:
+        where = f" on {known.host}" if known.host else ""
+        raise NodeAliveError(f"node {node} is there{where}: stop its agent first")
+    yield Run([("ZREM", core.keys.nodes(), node)])
 
 
 def nodes_of_group(nodes: Iterable[NodeInfo], group: str) -> list[NodeInfo]:

@@ -8,7 +8,8 @@
 | ---------- | ---------------------------------------------------------------------------------- |
 | `node`     | serve one node: its own keys, its groups, fleet-wide queues, jobs, inboxes          |
 | `reaper`   | the same, and settle the jobs of all other nodes: the keys of every node and group  |
-| `client`   | push to all nodes and groups, read results, logs and presence; write none of these  |
+| `client`   | push to all nodes and groups, drive runs, read results, logs and presence; write    |
+|            | none of these                                                                      |
 | `operator` | look at everything, change nothing                                                  |
 | `admin`    | everything: for whoever manages the users                                           |
 
@@ -148,10 +149,15 @@ def client_grants(keys: Keys, *, withdraw: bool) -> list[Grant]:
         Grant(_LOOK, reads=seen),
         Grant(_TAKE, [inbox, keys.logger(ANY, ANY)]),
         Grant(("subscribe", "psubscribe"), channels=told),
+        Grant(("zrem",), writes=[keys.nodes()]),  # a node that is there is in it again at once
+        Grant(("time", "script|load")),
+        Grant(
+            ("evalsha", "get", "set", "lrange", *_script_commands("run_begin", "run_drive")),
+            [_all_beside(keys.run_record(ANY))],
+        ),
     ]
     if withdraw:
         grants += [
-            Grant(("time", "script|load")),
             Grant(("evalsha",), [*job, ""]),
             Grant(_script_commands("finish"), job),
             Grant(("blmove", "unlink"), [keys.result(ANY)]),

@@ -20,6 +20,8 @@
     ├── TransferError                  a file that could not be copied (corex.transfer)
     ├── JobFailed                      a result that is not SUCCESS, raised by `check`
     ├── NoSuchNodeError                no node fits the target
+    ├── NodeAliveError                 a node that is there cannot be forgotten
+    ├── NoSuchRunError                 no run has that ID, or its record has gone
     └── CommandError                   a command's own error, with the code of its result
         ├── BadRequestError            400   a wrong or missing argument
         ├── ForbiddenError             403
@@ -158,6 +160,14 @@ class JobFailed(CorexError):
 
 class NoSuchNodeError(CorexError):
     """No node fits the target."""
+
+
+class NodeAliveError(CorexError):
+    """A node that is there cannot be forgotten."""
+
+
+class NoSuchRunError(CorexError):
+    """No run has that ID, or its record has gone."""
 
 
 class CommandError(CorexError):

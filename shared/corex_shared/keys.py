@@ -31,6 +31,11 @@ key                           type          lives                         writte
 `events`                      channel       –                             node → anyone
 `nodes`                       zset          –                             node → anyone
 `{client:<id>}:inbox`         list          TTL, renewed by each result   node → client
+`{run:<id>}:record`           string        an hour after the run’s end   client → clients
+`{run:<id>}:journal`          list          an hour after the run’s end   client → clients
+`{run:<id>}:driver`           hash          lease TTL, renewed            client → clients
+`{run:<id>}:token`            int           an hour after the run’s end   clients
+`{run:<id>}:cancel`           string        an hour after the run’s end   client → clients
 ============================  ============  ============================  =======================
 
 Every name is preceded by the namespace (`corex:` by default).
@@ -158,3 +163,23 @@ class Keys:
     def inbox(self, client: str) -> str:
         """List on which a client hears of finished jobs."""
         return f"{self.namespace}:{{client:{client}}}:inbox"
+
+    def run_record(self, run: str) -> str:
+        """What a run on many nodes is: command, nodes, options, by whom; written once."""
+        return f"{self.namespace}:{{run:{run}}}:record"
+
+    def run_journal(self, run: str) -> str:
+        """List of what happened in a run, in order: which nodes were started, how they ended."""
+        return f"{self.namespace}:{{run:{run}}}:journal"
+
+    def run_driver(self, run: str) -> str:
+        """Hash with a TTL: the client that drives a run, and its token."""
+        return f"{self.namespace}:{{run:{run}}}:driver"
+
+    def run_token(self, run: str) -> str:
+        """Last token that was given to a driver of a run."""
+        return f"{self.namespace}:{{run:{run}}}:token"
+
+    def run_cancel(self, run: str) -> str:
+        """Who wishes a run to end; there when somebody does."""
+        return f"{self.namespace}:{{run:{run}}}:cancel"

@@ -40,6 +40,8 @@ ASKING = HEARING | {TAKING_BACK, "RPUSH"}
 def client_calls(core: Core) -> dict[str, Call]:
     """What a client calls, by the name of the command; harmless to call, too, in this order."""
     keys = core.keys
+    run = [keys.run_record(PROBE), keys.run_journal(PROBE), keys.run_driver(PROBE)]
+    run += [keys.run_token(PROBE), keys.run_cancel(PROBE)]
     result, log, inbox = keys.result(PROBE), keys.log(PROBE), core.inbox
     commands = keys.commands(PROBE)
     return {
@@ -57,6 +59,12 @@ def client_calls(core: Core) -> dict[str, Call]:
         "ZSCORE": ("ZSCORE", keys.nodes(), PROBE),
         "XRANGE": ("XRANGE", log, "1-0", "1-0", "COUNT", 1),
         "XREVRANGE": ("XREVRANGE", log, "+", "-", "COUNT", 1),
+        "TIME": ("TIME",),
+        "ZREM": ("ZREM", keys.nodes(), PROBE),
+        "GET run": ("GET", keys.run_record(PROBE)),
+        "SET run": ("SET", keys.run_cancel(PROBE), "x", "PX", 1),
+        # of a run that there is not
+        "EVALSHA run": script("run_drive").call(run, [PROBE, 0, 0, 0, 0]),
     }
 
 

@@ -141,9 +141,12 @@ def test_every_command_in_the_code_is_granted() -> None:
     client = granted(acl.client_grants(keys, withdraw=True))
     in_node = dict(calls_in(Path(corex_node.__file__).parent))
     in_client = dict(calls_in(Path(corex.__file__).parent))
-    # `corex doctor` names what a node calls, to ask the server about it, and calls none of it.
+    # `corex doctor` names what a node calls, to ask the server about it, and calls none of it; the
+    # nodes of `corex.testing` have a Redis of their own.
     in_client = {
-        name: place for name, place in in_client.items() if place != "doctor/permissions.py"
+        name: place
+        for name, place in in_client.items()
+        if place != "doctor/permissions.py" and not place.startswith("testing/")
     }
     assert len(in_node) > 5
     assert len(in_client) > 8

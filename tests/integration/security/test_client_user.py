@@ -14,6 +14,7 @@ import redis
 import corex
 from corex_shared.errors import StoreForbiddenError, WaitTimeout
 from corex_shared.keys import Keys
+from corex_shared.scripts import script
 from tests.helpers.eventually import eventually
 from tests.helpers.nodes import COREX, NodeProcess, RunNode
 from tests.helpers.servers import Server
@@ -211,3 +212,42 @@ def test_nobody_gets_in_without_a_name(guarded: Server) -> None:
     nobody = redis.Redis.from_url(guarded.url_of(""))
     with nobody, pytest.raises(redis.exceptions.AuthenticationError):
         nobody.ping()
+
+
+@pytest.mark.parametrize("withdraw", [False, True])
+def test_a_client_drives_runs(
+    guarded: Server, users: Users, node: NodeProcess, admin: Any, keys: Keys, withdraw: bool
+) -> None:
+    """It begins, picks up and cancels them, and forgets nodes that are gone."""
+    login = users.add("client", "c1", *(["--withdraw"] if withdraw else []))
+    url = guarded.url_of(login)
+    admin.zadd(keys.nodes(), {"gone": 1_000_000})
+    with corex.Client(url, namespace=node.namespace) as client:
+        run = client.fleet("*").bash("echo a", stream=True)
+        assert [outcome.status for outcome in run.results()] == ["unreachable", "finished"]
+        assert next(message.text for message in run.stream()) == "a\n"
+        assert client.run(run.id).results() == run.results()
+        sleeping = client.fleet("n1").system("sleep", args=["60"])
+        with corex.Client(url, namespace=node.namespace) as other:
+            (outcome,) = other.run(sleeping.id).cancel()
+        assert outcome.result is not None
+        assert outcome.result.state == "KILLED"
+        admin.hset(keys.presence("idle"), "version", "0")
+        admin.zadd(keys.nodes(), {"idle": 1})
+        (waiting,) = client.fleet("idle").bash("true").cancel()
+        assert waiting.status == ("finished" if withdraw else "skipped")
+        assert not admin.exists(keys.commands("idle"))
+        client.forget_node("gone")
+        assert [found.id for found in client.nodes()] == ["idle", "n1"]
+
+
+def test_a_client_writes_of_runs_only_what_is_its_own(as_client: Any, keys: Keys) -> None:
+    """Its scripts reach the keys of runs and no others."""
+    begin = script("run_begin")
+    as_client.script_load(begin.text)
+    names = [keys.presence(name) for name in "abcd"]
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        as_client.execute_command(*begin.call(names, ["x", "me", 1, 1]))
+    for attempt in (("SET", keys.nodes(), "x"), ("GET", keys.claimed("n")), ("DEL", keys.nodes())):
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            as_client.execute_command(*attempt)

@@ -12,6 +12,7 @@ import msgpack
 import pytest
 
 from corex import AsyncClient, Client, Command, Job, JobState
+from corex.fleet import absences
 from tests.helpers.diary import Diary
 from tests.helpers.eventually import eventually, eventually_async
 from tests.helpers.nodes import COREX, NodeProcess, RunNode
@@ -93,6 +94,33 @@ def test_kill(cx: Client) -> None:
     waiting = cx.node("nobody").bash("true")
     assert waiting.kill()
     assert waiting.wait(timeout=20).state is JobState.KILLED
+
+
+def test_a_run_on_many_nodes(cx: Client, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One runs it, one goes away, thirty never take it; each has one outcome."""
+    monkeypatch.setattr(absences, "GONE", 1.0)
+    idle = [f"idle{number}" for number in range(31)]
+    for name in idle:
+        wire.redis.hset(wire.keys.presence(name), "version", "0")
+        wire.redis.zadd(wire.keys.nodes(), {name: 1_000_000})
+    run = cx.fleet("n1,idle*").bash("echo x", stream=True, timeout=60)
+    messages = run.stream()
+    assert next(messages).text == "x\n"
+    messages.close()
+    wire.redis.delete(wire.keys.presence("idle0"))
+    outcomes = run.outcomes()
+    assert next(outcomes).ok
+    gone = next(outcomes)
+    assert (gone.node, gone.status, gone.last_seen) == ("idle0", "unreachable", 1_000_000)
+    outcomes.close()
+    assert cx.run(run.id).nodes == run.nodes
+    ended = run.cancel()
+    assert [outcome.node for outcome in ended] == list(run.nodes)
+    assert {outcome.result.state for outcome in ended[2:] if outcome.result} == {JobState.KILLED}
+    assert not any(wire.waiting(name) for name in idle)
+    for name in idle:
+        wire.redis.delete(wire.keys.presence(name))
+        cx.forget_node(name)
 
 
 def test_a_duplicate(cx: Client, wire: Wire) -> None:

@@ -27,6 +27,11 @@ def test_every_key_is_spelled_as_the_protocol_says() -> None:
     assert keys.node_log("n") == "corex:log:n"
     assert keys.nodes() == "corex:nodes"
     assert keys.inbox("c") == "corex:{client:c}:inbox"
+    assert keys.run_record("r") == "corex:{run:r}:record"
+    assert keys.run_journal("r") == "corex:{run:r}:journal"
+    assert keys.run_driver("r") == "corex:{run:r}:driver"
+    assert keys.run_token("r") == "corex:{run:r}:token"
+    assert keys.run_cancel("r") == "corex:{run:r}:cancel"
 
 
 def test_another_namespace() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -285,6 +286,29 @@ def test_a_node_that_is_paused(cx: MemoryFleet) -> None:
     assert cx.node("n1").presence().alive
     node.resume()
     assert "PONG" in cx.node("n1").ping(timeout=5)
+
+
+def test_a_command_that_was_just_taken_as_its_node_is_paused(cx: MemoryFleet) -> None:
+    """It goes back to its list: it is queued, and neither lost nor run."""
+    node = cx.memory_node("n1")
+    node.answer("bash", stdout="ok")
+
+    def taken() -> corex.Job | None:
+        with node.lock:  # whoever takes the command waits for this, with it in hand
+            job = cx.node("n1").bash("x")
+            with contextlib.suppress(AssertionError):  # the node waited for this already
+                eventually(lambda: job.state().stage == "unknown", seconds=0.5)
+                node.pause()
+                return job
+        job.wait(timeout=5)
+        return None
+
+    job = eventually(taken)
+    assert job is not None
+    eventually(lambda: job.state().stage == "queued")
+    assert job.id not in [command.id for command in node.commands]
+    node.resume()
+    assert job.wait(timeout=5).stdout == "ok"
 
 
 def test_redis_may_be_away(cx: MemoryFleet) -> None:
