@@ -20,7 +20,9 @@ for _needed in ("prctl", "psutil", "structlog"):
     if find_spec(_needed) is None:
         raise ModuleNotFoundError(f"No module named {_needed!r}", name=_needed)
 
-node_app = typer.Typer(help="The agent of this machine.", no_args_is_help=True)
+node_app = typer.Typer(
+    help="The agent of this machine.", no_args_is_help=True, rich_markup_mode="markdown"
+)
 
 
 @node_app.callback()
@@ -57,6 +59,11 @@ def run(
 
     Ends with 0 after SIGTERM or Ctrl-C, when running jobs have ended or were stopped and all
     results are delivered.
+
+    **Examples**
+
+    - `corex node run --id web-1 --url redis://redis.example:6379/0`
+    - `corex node run --config /etc/corex/node.toml --group build --label zone=eu`
     """
     main: dict[str, Any] = {
         "id": node_id,
@@ -80,6 +87,11 @@ def dev(
     """Start a Redis and a node to try things out, until Ctrl-C.
 
     Nothing is kept: the Redis and all that it holds are gone afterwards.
+
+    **Examples**
+
+    - `corex dev`
+    - `corex dev --id mine --log-level info`
     """
     try:
         with EmbeddedRedis() as redis:

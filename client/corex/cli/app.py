@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from corex.cli import call, doctor, events, jobs, logs, nodes, run_commands
+from corex.cli import (
+    call,
+    cp,
+    doctor,
+    events,
+    jobs,
+    logs,
+    nodes,
+    ps,
+    queues,
+    run_commands,
+    top,
+)
 from corex.cli.exits import INTERRUPTED, exit_code_of_error
 from corex.cli.plugins import PluginGroup
 from corex.cli.render import put_line, say
@@ -79,9 +91,13 @@ def corex(
 app.command("run")(run_commands.run)
 app.command("sh")(run_commands.sh)
 app.command("call")(call.call)
+app.command("ps")(ps.ps)
+app.command("top")(top.top)
 app.command("result")(jobs.result)
 app.command("logs")(logs.logs)
 app.command("kill")(jobs.kill)
+app.command("cp")(cp.cp)
+app.command("queues")(queues.queues)
 app.command("nodes")(nodes.nodes)
 app.command("events")(events.events)
 app.command("doctor")(doctor.doctor)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from corex.cli.arguments import TargetArgument
 from corex.cli.exits import FAILED, exit_code_of_all, exit_code_of_error
 from corex.cli.render import failure, pretty, put, put_error, put_json, put_line, say
 from corex.cli.session import client_of
@@ -21,15 +22,13 @@ if TYPE_CHECKING:
 
 def call(
     context: typer.Context,
-    target: Annotated[
-        str, typer.Argument(metavar="TARGET", help="Which nodes.", show_default=False)
-    ],
+    target: TargetArgument,
     command: Annotated[
         str, typer.Argument(metavar="COMMAND", help="The command's name.", show_default=False)
     ],
     arguments: Annotated[
         str | None,
-        typer.Argument(metavar="[JSON]", help="Its arguments, a JSON object.", show_default=False),
+        typer.Argument(metavar="JSON", help="Its arguments, a JSON object.", show_default=False),
     ] = None,
     control: Annotated[
         bool,
@@ -50,7 +49,11 @@ def call(
 
     An answer that is a string is printed plain, any other as indented JSON.
 
-    Example: `corex call web-1 job.kill '{"id": "a1"}'`
+    **Examples**
+
+    - `corex call web-1 core.ping`
+    - `corex call web-1 job.kill '{"id": "a1"}' --control`
+    - `corex call 'web-*' info.mem --json`
     """
     made = Command(command, _parse(arguments))
     with client_of(context) as client:
@@ -64,7 +67,7 @@ def _parse(text: str | None) -> dict[str, Any] | None:
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise typer.BadParameter(f"not a JSON object: {error}", param_hint="'[JSON]'") from error
+        raise typer.BadParameter(f"not a JSON object: {error}", param_hint="'JSON'") from error
 
 
 def _call_all(

@@ -26,6 +26,11 @@ def doctor(
     One line for each check: ok, unknown (it could not be looked at), warning or problem.
 
     Exits with 0 when nothing is a problem, 1 when something is, 3 when nothing answered.
+
+    **Examples**
+
+    - `corex doctor`
+    - `corex --url rediss://redis.example:6380/0 doctor --json`
     """
     with client_of(context) as client:
         diagnosis = client.doctor(timeout)

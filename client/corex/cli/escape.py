@@ -14,6 +14,7 @@ _COLOUR = r"\x1b\[[0-9;:]*m"
 _HARMFUL = re.compile(
     rf"({_COLOUR})|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 )
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-9;:]*)?\Z")
 _LONGEST_COLOUR = 64
 
@@ -28,15 +29,22 @@ def safe(text: str) -> str:
 
 
 def _show(match: re.Match[str]) -> str:
-    if match.group(1):
-        return match.group(1)
-    number = ord(match.group())
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+    return match.group(1) or _show_all(match)
 
 
 def safe_line(text: str) -> str:
     """Make text harmless and one line: for messages of our own that quote a remote machine."""
     return safe(" ".join(text.split()))
+
+
+def safe_cell(text: str) -> str:
+    """Make text harmless, one line, and as wide as it looks: a colour is shown, too."""
+    return _CONTROL.sub(_show_all, " ".join(text.split()))
+
+
+def _show_all(match: re.Match[str]) -> str:
+    number = ord(match.group())
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
 
 class SafeStream:

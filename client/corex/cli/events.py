@@ -31,7 +31,7 @@ def events(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="[TARGET]",
+            metavar="TARGET",
             help="Which nodes: IDs or globs with commas between.",
             show_default=False,
         ),
@@ -58,7 +58,10 @@ def events(
     What was not heard, since a connection was lost, is told: with --json among the events, else on
     stderr.
 
-    Example: `corex events 'web-*' --kind job.finished --json >> audit.jsonl`
+    **Examples**
+
+    - `corex events`
+    - `corex events 'web-*' --kind job.finished --json >> audit.jsonl`
     """
     from corex.events import EventGap
 

@@ -7,14 +7,11 @@ from typing import Annotated
 
 import typer
 
+from corex.cli.arguments import JobArgument, Raw
 from corex.cli.exits import FAILED, NO_ANSWER, exit_code, has_exit_code
 from corex.cli.render import failure, pretty, put, put_error, put_json, put_line, say
 from corex.cli.session import client_of
 from corex_shared.models import JobResult
-
-JobArgument = Annotated[
-    str, typer.Argument(metavar="JOB", help="The job's ID.", show_default=False)
-]
 
 
 def result(
@@ -24,6 +21,7 @@ def result(
         float | None,
         typer.Option("--wait", min=0, metavar="S", help="Wait up to S seconds for it."),
     ] = None,
+    raw: Raw = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole result as JSON.")
     ] = False,
@@ -31,6 +29,12 @@ def result(
     """Print the result of a job: its answer, and the last part of its output.
 
     Exits as the job did; with 3 when there is no result (yet, or any more).
+
+    **Examples**
+
+    - `corex result 6a1f0c55d2f9405cb9d3e1c7aa`
+    - `corex result "$job" --wait 60`
+    - `corex result "$job" --json | jq .state`
     """
     with client_of(context) as client:
         handle = client.job(job)
@@ -41,17 +45,17 @@ def result(
     if as_json:
         put_json(found)
     else:
-        _print_result(found)
+        _print_result(found, raw=raw)
     raise typer.Exit(exit_code(found))
 
 
-def _print_result(found: JobResult) -> None:
+def _print_result(found: JobResult, *, raw: bool) -> None:
     if found.truncated:
         say(f"{found.node}: only the last part of the output was kept")
-    put(found.stdout)
-    put_error(found.stderr)
+    put(found.stdout, raw=raw)
+    put_error(found.stderr, raw=raw)
     if found.ok and found.data:
-        put_line(pretty(found))
+        put_line(pretty(found), raw=raw)
     if not found.ok and not has_exit_code(found):
         say(failure(found))
 
@@ -78,7 +82,14 @@ def kill(
 ) -> None:
     """End a job, with all processes that it started.
 
-    Exits with 1 when the job has ended already, with 3 when nobody knows it.
+    TERM gives them the job's grace and then KILL; INT and QUIT end it too; others are only
+    delivered. Exits with 1 when the job has ended already, with 3 when nobody knows it.
+
+    **Examples**
+
+    - `corex kill 6a1f0c55d2f9405cb9d3e1c7aa`
+    - `corex kill "$job" --signal KILL`
+    - `corex kill "$job" -s HUP`
     """
     number = _signal_number(signal)
     with client_of(context) as client:

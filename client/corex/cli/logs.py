@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from corex.cli.arguments import Raw
+from corex.cli.complete import complete_job
 from corex.cli.exits import NO_ANSWER, exit_code, has_exit_code
 from corex.cli.output import LiveOutput
 from corex.cli.render import failure, put_json, put_line, say
@@ -25,7 +27,13 @@ NODE_TIMEOUT = 1e9
 def logs(
     context: typer.Context,
     job: Annotated[
-        str | None, typer.Argument(metavar="[JOB]", help="The job's ID.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="JOB",
+            help="The job's ID.",
+            show_default=False,
+            autocompletion=complete_job,
+        ),
     ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until the job ends.")
@@ -49,6 +57,7 @@ def logs(
             show_default=False,
         ),
     ] = None,
+    raw: Raw = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON message a line.")] = False,
 ) -> None:
     """Print what a job that was started with live output has written, or what nodes log.
@@ -58,6 +67,12 @@ def logs(
 
     With -f it exits as the job did, as `corex result` does; without, with 0. Exits with 3 when
     nobody knows the job (any more).
+
+    **Examples**
+
+    - `corex logs 6a1f0c55d2f9405cb9d3e1c7aa`
+    - `corex logs -f "$job"`
+    - `corex logs -f --node 'web-*' --level 2,critical`
     """
     if (job is None) == (node is None):
         raise typer.BadParameter("one of them is needed, and not both", param_hint="JOB, --node")
@@ -69,10 +84,12 @@ def logs(
     with client_of(context) as client:
         if node is not None:
             limit = NODE_TIMEOUT if timeout is None else timeout
-            _show_nodes(client, node, levels, limit, as_json=as_json)
+            _show_nodes(client, node, levels, limit, raw=raw, as_json=as_json)
         elif job is not None:
             limit = JOB_TIMEOUT if timeout is None else timeout
-            _show_job(client, check_id("job", job), limit if follow else None, as_json=as_json)
+            _show_job(
+                client, check_id("job", job), limit if follow else None, raw=raw, as_json=as_json
+            )
 
 
 def _levels(text: str) -> set[int]:
@@ -93,7 +110,7 @@ def _levels(text: str) -> set[int]:
 
 
 def _show_nodes(
-    client: Client, glob: str, levels: set[int], timeout: float, *, as_json: bool
+    client: Client, glob: str, levels: set[int], timeout: float, *, raw: bool, as_json: bool
 ) -> None:
     """Print what nodes log: each line with its node and its job."""
     from corex.streams import Gap
@@ -105,10 +122,10 @@ def _show_nodes(
             say(message.text)
         elif not as_json:
             for line in message.text.splitlines():
-                put_line(f"{message.node} | {message.job} | {line}")
+                put_line(f"{message.node} | {message.job} | {line}", raw=raw)
 
 
-def _show_job(client: Client, job: str, timeout: float | None, *, as_json: bool) -> None:
+def _show_job(client: Client, job: str, timeout: float | None, *, raw: bool, as_json: bool) -> None:
     """Print a job's messages: those that come within some seconds too, or those that are there."""
     from corex.follow import follow, read_log
     from corex.streams import Gap
@@ -118,7 +135,7 @@ def _show_job(client: Client, job: str, timeout: float | None, *, as_json: bool)
         plan = read_log(core, job)
     else:
         plan = follow(core, [job], timeout, unknown_too=False)
-    output = LiveOutput({job: ""})
+    output = LiveOutput({job: ""}, raw=raw)
     empty = True
     try:
         for message in client.iterate(plan):

@@ -39,6 +39,7 @@ class LiveOutput:
         *,
         out: TextFile | None = None,
         err: TextFile | None = None,
+        raw: bool = False,
     ) -> None:
         """Prepare.
 
@@ -46,9 +47,11 @@ class LiveOutput:
             nodes: job ID → node, of all jobs whose messages will come.
             out: where stdout goes; ours if None.
             err: where stderr goes; ours if None.
+            raw: pass everything on as it is, to a terminal too.
         """
         self._nodes = nodes
         self._prefixed = len(nodes) > 1
+        self._raw = raw
         self._files: tuple[TextFile, TextFile] = (out or sys.stdout, err or sys.stderr)
         self._writers: dict[tuple[str, int], _Writer] = {}
 
@@ -74,7 +77,9 @@ class LiveOutput:
         writer = self._writers.get((job, channel))
         if writer is None:
             prefix = f"{self._nodes.get(job, '?')} | " if self._prefixed else ""
-            writer = self._writers[job, channel] = _Writer(self._files[channel], prefix)
+            writer = self._writers[job, channel] = _Writer(
+                self._files[channel], prefix, raw=self._raw
+            )
         return writer
 
     def _flush(self, job: str) -> None:
@@ -93,10 +98,10 @@ def _is_silent(message: Message) -> bool:
 class _Writer:
     """One stream of one job on its way to one of our files."""
 
-    def __init__(self, file: TextFile, prefix: str) -> None:
+    def __init__(self, file: TextFile, prefix: str, *, raw: bool) -> None:
         self._file = file
         self._prefix = prefix
-        self._safe = SafeStream() if file.isatty() else None
+        self._safe = SafeStream() if file.isatty() and not raw else None
         self._partial: list[str] = []
 
     def write(self, text: str) -> None:

@@ -57,7 +57,7 @@ def load(plugin: EntryPoint) -> Any:
 
 def _as_command(name: str, function: Callable[..., Any], *, accept_all: bool = False) -> Any:
     settings = {"ignore_unknown_options": True, "allow_extra_args": True} if accept_all else None
-    app = typer.Typer(add_completion=False)
+    app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
     app.command(name, context_settings=settings)(function)
     return typer.main.get_command(app)
 

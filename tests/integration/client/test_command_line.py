@@ -228,7 +228,7 @@ def test_nodes_are_listed(corex: Run, nodes: list[NodeProcess]) -> None:
     """As a table, and as JSON; a label chooses among them."""
     table = corex("nodes").stdout.splitlines()
     assert [line.split()[0] for line in table] == ["NODE", "n1", "n2"]
-    listed = json.loads(corex("nodes", "--json").stdout)
+    listed = [json.loads(line) for line in corex("nodes", "--json").stdout.splitlines()]
     assert [(node["id"], node["alive"]) for node in listed] == [("n1", True), ("n2", True)]
     assert corex("sh", "zone=eu", "--json", "true").stdout.count("\n") == 1
 

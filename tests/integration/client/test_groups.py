@@ -186,7 +186,8 @@ def test_the_command_line_tells_what_is_wrong(corex: Run) -> None:
 def test_nodes_tell_their_groups(corex: Run) -> None:
     """In the table and as JSON."""
     assert "build" in corex("nodes").stdout
-    assert [node["groups"] for node in json.loads(corex("nodes", "--json").stdout)] == [
+    lines = corex("nodes", "--json").stdout.splitlines()
+    assert [json.loads(line)["groups"] for line in lines] == [
         ["build"],
         ["build"],
     ]

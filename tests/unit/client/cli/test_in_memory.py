@@ -88,7 +88,7 @@ def test_nodes_and_those_that_there_are_not(corex_fleet: MemoryFleet, corex: Cor
     """With their labels; a target that names none is 3."""
     corex_fleet.add("n1", labels={"zone": "eu"}, groups=["build"]).answer("bash")
     corex_fleet.add("n2").die()
-    found = json.loads(corex("nodes", "--json")[1])
+    found = [json.loads(line) for line in corex("nodes", "--json")[1].splitlines()]
     assert [(one["id"], one["alive"]) for one in found] == [("n1", True), ("n2", False)]
     assert [corex("sh", target, "x")[0] for target in ("zone=eu", "@build", "n1")] == [0, 0, 0]
     assert [corex("sh", target, "x")[0] for target in ("zone=us", "n3")] == [3, 3]

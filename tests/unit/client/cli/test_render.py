@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from corex.cli.render import failure, pretty, put_nodes, say
+from corex.cli.nodes import put_nodes
+from corex.cli.render import failure, pretty, say
 from corex_shared.models import NodeInfo
 from corex_shared.states import JobState
 from tests.unit.client.playing import result_of

@@ -14,7 +14,12 @@ from corex_shared.version import __version__
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "sh", "call", "result", "logs", "kill", "nodes", "events"]
+    "command",
+    [
+        *("run", "sh", "call", "ps", "top", "result", "logs", "kill", "cp", "queues", "nodes"),
+        "doctor",
+        "events",
+    ],
 )
 def test_every_command_has_help(command: str) -> None:
     """`--help` and `-h` say what a command does."""
