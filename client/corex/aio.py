@@ -10,10 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from corex.core import DOCTOR_TIMEOUT, STREAM_TIMEOUT, WAIT_TIMEOUT
 from corex.effects import Plan
 from corex.events import Event, follow_events
-from corex.fleet.fleet import AsyncFleet
-from corex.fleet.launch import pick_up
-from corex.fleet.run import AsyncFleetRun
-from corex.fleet.targeting import make_selection
 from corex.gather import as_completed
 from corex.group import AsyncGroup
 from corex.job import AsyncJob
