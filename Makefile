@@ -1,7 +1,7 @@
 # The targets that people and CI call; `make help` lists them.
 #
 #   PYTHON=python3.12 make setup        build .venv with that interpreter
-#   make test ARGS="-k claims -x"       arguments for pytest; also for demo, bench, lock
+#   make test ARGS="-k claims -x"       arguments for pytest; also for demo, docs, bench, lock
 #   make faults MINUTES=60 SEED=7       the fault suite, longer, with the choices of a seed
 #
 # Everything is installed into .venv by ops/setup.sh, once: a stamp in there says that it was
@@ -28,7 +28,7 @@ ifneq ($(shell cat $(VENV)/.setup-path 2>/dev/null),$(CURDIR))
 $(STAMP): moved
 endif
 
-.PHONY: help setup demo test faults check format bench lock clean moved
+.PHONY: help setup demo test faults check docs format bench lock clean moved
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,11 +51,18 @@ MINUTES ?= 10
 faults: $(STAMP) ## the fault suite for MINUTES=10: nothing is lost, nothing runs twice
 	$(BIN)/python -m tests.faults.run --minutes "$(MINUTES)" --seed "$(SEED)" --only "$(ONLY)"
 
-check: $(STAMP) ## formatting, lint, types, import rules
+# The variable silences what its theme has to say of MkDocs's next version.
+# (Not --quiet: then --strict lets pass what is wrong.)
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+check: $(STAMP) ## formatting, lint, types, import rules, links of the documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(MKDOCS) build --strict
+
+docs: $(STAMP) ## the guide and the reference as a site: build/docs/index.html
+	$(MKDOCS) build --strict $(ARGS)
 
 format: $(STAMP) ## bring the code into shape: what of `make check` can be done by machine
 	$(BIN)/ruff check --fix .

@@ -23,7 +23,7 @@ __all__ = ["RunNode"]  # what tests call the type of `run_node`
 
 
 _ROOT = Path(__file__).parents[1]
-_SLOWEST_FIRST = ("tests/faults", "tests/integration", "tests/e2e")
+_SLOWEST_FIRST = ("tests/faults", "tests/guide", "tests/integration", "tests/e2e")
 """Folders whose files take long, each in one worker: begun late, they would be waited for."""
 
 
