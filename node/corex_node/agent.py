@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
@@ -80,7 +80,11 @@ T = TypeVar("T")
 
 
 class Agent:
-    """One node's agent."""
+    """One node's agent.
+
+    Attributes:
+        on_ready: called once, when the node is there and about to take commands.
+    """
 
     def __init__(self, config: Config, registry: Registry | None = None) -> None:
         """Build it; nothing is opened yet. To be called within a running event loop.
@@ -94,6 +98,7 @@ class Agent:
             ConfigError: the URL cannot be used, or an extension has a name that is taken.
             TakenNameError: another command has.
         """
+        self.on_ready: Callable[[], object] = lambda: None
         self._config = config
         self._node = config.main.id
         incarnation = secrets.token_hex(8)
@@ -385,6 +390,7 @@ class Agent:
             max_jobs=self._config.main.max_jobs,
             recovered=recovered,
         )
+        self.on_ready()
 
     def _intake_maker(self, numbers: ClaimNumbers) -> IntakeMaker:
         parts = IntakeParts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -94,35 +95,40 @@ def dev(
     - `corex dev --id mine --log-level info`
     """
     try:
-        with EmbeddedRedis() as redis:
+        # With its file, which goes with it, as a server for nodes should be: no warning is due.
+        with EmbeddedRedis(persistent=True) as redis:
             options = {
                 "main": {"id": node_id, "url": redis.url},
                 "logging": {"level": log_level},
             }
             loaded = _load(None, options)
-            typer.echo(f"Redis:  {redis.url}")
-            typer.echo(f"Node:   {loaded.main.id}")
-            typer.echo("")
-            typer.echo("In another terminal:")
-            typer.echo("")
-            typer.echo(f"  export COREX_URL={redis.url}")
-            typer.echo(f"  corex run {loaded.main.id} -- uname -a")
-            typer.echo("")
-            typer.echo("Ctrl-C ends both.")
-            code = _serve(loaded)
+            code = _serve(loaded, lambda: _tell_how(redis.url, loaded.main.id))
     except CorexError as error:
         typer.echo(f"corex: {error}", err=True)
         raise typer.Exit(1) from error
     raise typer.Exit(code)
 
 
-def _serve(loaded: Config) -> int:
+def _tell_how(url: str, node: str) -> None:
+    """Say, once the node is there, how to use it."""
+    typer.echo(f"Redis:  {url}")
+    typer.echo(f"Node:   {node}")
+    typer.echo("")
+    typer.echo("In another terminal:")
+    typer.echo("")
+    typer.echo(f"  export COREX_URL={url}")
+    typer.echo(f"  corex run {node} -- uname -a")
+    typer.echo("")
+    typer.echo("Ctrl-C ends both.")
+
+
+def _serve(loaded: Config, on_ready: Callable[[], object]) -> int:
     # `corex node run` does without: it takes longer to load than all else of the command line.
     from corex_node import logs
     from corex_node.service import serve
 
     logs.configure(loaded.logging.level, loaded.logging.format, loaded.logging.file)
-    return serve(loaded)
+    return serve(loaded, on_ready)
 
 
 def _load(path: Path | None, options: dict[str, dict[str, Any]]) -> Config:

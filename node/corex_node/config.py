@@ -31,7 +31,6 @@ from corex_node.config_tables import (
     Text,
     Variable,
 )
-from corex_shared.connection import Endpoint
 from corex_shared.errors import ConfigError
 from corex_shared.identifiers import is_valid_id
 
@@ -50,6 +49,8 @@ _TABLES: dict[str, type[Struct]] = {
     "events": EventsTable,
     "security": Security,
 }
+_PLAIN_URL = re.compile(r"redis://[A-Za-z0-9][A-Za-z0-9.-]*(:[1-9][0-9]{0,3})?(/[0-9]{1,2})?\Z")
+"""A URL in which nothing can be wrong."""
 _WHERE = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
 _FIELD = re.compile(r"(missing required|unknown) field `([^`]*)`")
 
@@ -200,10 +201,16 @@ def _check_together(limits: LimitsTable, sources: _Sources) -> None:
 
 def _check_url(url: str, sources: _Sources) -> None:
     """Check the URL, and the files that it names; nothing is opened."""
+    if _PLAIN_URL.match(url):
+        return
+    # It takes longer to load than all else of `corex node run`, which the agent then replaces.
+    from corex_shared.connection import Endpoint
+
     try:
         Endpoint(url)
     except ConfigError as error:
-        raise ConfigError(sources.source("main.url"), "main.url", error.reason) from error
+        reason = f"{error.key}: {error.reason}" if error.key else error.reason  # one of its options
+        raise ConfigError(sources.source("main.url"), "main.url", reason) from error
 
 
 def _check(tree: Mapping[str, Any], source: str) -> Config:

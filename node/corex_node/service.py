@@ -10,6 +10,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 import msgspec
 import prctl
@@ -39,21 +40,25 @@ def main() -> int:
     return serve(config)
 
 
-def serve(config: Config) -> int:
+def serve(config: Config, on_ready: Callable[[], object] = lambda: None) -> int:
     """Run an agent until SIGTERM or SIGINT.
+
+    Args:
+        config: its settings.
+        on_ready: called once when the node is there and about to take commands.
 
     Returns:
         0 when it stopped in good order, 2 when the settings cannot be used, else 1, the reason
         logged.
     """
     try:
-        return asyncio.run(_serve(config))
+        return asyncio.run(_serve(config, on_ready))
     except CorexError as error:
         _log.error("node.failed", reason=str(error), kind=type(error).__name__)
         return 1
 
 
-async def _serve(config: Config) -> int:
+async def _serve(config: Config, on_ready: Callable[[], object]) -> int:
     # What a spawner that was killed leaves behind comes to us, and is ended.
     prctl.set_child_subreaper(True)
     try:
@@ -61,6 +66,7 @@ async def _serve(config: Config) -> int:
     except ConfigError as error:  # of what only its parts know, such as the names of commands
         sys.stderr.write(f"corex: {error}\n")
         return USAGE
+    agent.on_ready = on_ready
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)

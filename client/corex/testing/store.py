@@ -148,6 +148,8 @@ class Store:
             "running": node.running_count,
             "queued": node.queued_count,
             "quiet": 0,
+            "lease_ms": _PRESENCE_TTL_MS,
+            "heartbeat_ms": _PRESENCE_TTL_MS,
         }
         flat = [part for pair in fields.items() for part in pair]
         calls: list[Call] = [

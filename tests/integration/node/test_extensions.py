@@ -185,7 +185,7 @@ def test_extensions_are_listed_as_taking_any_object(wire: Wire) -> None:
 @pytest.mark.parametrize(
     "text, code, told",
     [
-        ("[extension.bash]\nbinary = 'sh'\n", 1, "extension.bash"),
+        ("[extension.bash]\nbinary = 'sh'\n", 2, "extension.bash"),
         ("[extension.x]\nargs = ['a']\n", 2, "extension.x.binary"),
     ],
 )

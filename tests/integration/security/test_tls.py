@@ -266,7 +266,7 @@ def test_a_node_with_a_file_that_is_not_there_ends_at_once(run_node: RunNode) ->
     url = "rediss://127.0.0.1:1/0?ssl_ca_certs=/etc/hostname&ssl_keyfile=/nowhere/hidden.key"
     node = run_node("n1", url=url, start=False)
     node.start(wait=False)
-    assert node.wait() == 1
+    assert node.wait() == 2
     assert "ssl_keyfile: cannot be read: No such file" in node.log_text()
     assert "hidden.key" not in node.log_text()
     assert "Traceback" not in node.log_text()
