@@ -38,12 +38,12 @@ def give_account(
     bad = [outcome for outcome in outcomes if outcome.failed]
     now_ms = _now_ms(client, bad)
     for outcome in bad[:MOST_NAMED]:
-        if several or not _speaks_for_itself(outcome):
+        if not several and timeout is not None and _was_ended(outcome):
+            say(f"{outcome.node}: not within {timeout:g} s")
+        elif several or not _speaks_for_itself(outcome):
             say(_why(outcome, now_ms))
     if len(bad) > MOST_NAMED:
         say(f"… and {len(bad) - MOST_NAMED} more that did not succeed")
-    if not several and timeout is not None and bad and _was_ended(bad[0]):
-        say(f"{bad[0].node}: not within {timeout:g} s")
     skipped: dict[str, list[str]] = {}
     for outcome in outcomes:
         if outcome.status == SKIPPED:
@@ -52,7 +52,7 @@ def give_account(
         say(f"{name_some(nodes)}: {reason}")
     # Whoever reads failures line by line, in a pipe, knows how many they are.
     is_plain = len(bad) <= MOST_NAMED and not any(o.status != "finished" for o in outcomes)
-    if several and (sys.stderr.isatty() or not is_plain):
+    if several and timeout is not None and (sys.stderr.isatty() or not is_plain):
         say(count(outcomes))
 
 
@@ -72,7 +72,7 @@ def say_cancelled(outcomes: Sequence[Outcome], before: Sequence[Outcome]) -> Non
     """Say what became of the nodes that had no outcome when a run was cancelled."""
     had = {outcome.node for outcome in before}
     rest = [outcome for outcome in outcomes if outcome.node not in had]
-    killed = [one.node for one in rest if one.result is not None and not one.result.ok]
+    killed = [one.node for one in rest if _was_ended(one)]
     skipped = [one.node for one in rest if one.status == SKIPPED]
     if sys.stderr.isatty() or len(outcomes) > 1:
         if killed:
