@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,32 @@ def test_ctrl_c_ends_the_run_everywhere(on_terminal: OnTerminal, fleet: list[Nod
         terminal.press(CTRL_C)
         assert terminal.ends() == 130
     eventually(lambda: not _runs("96.11"))
+
+
+def test_ctrl_c_leaves_a_line_for_each_node(
+    fleet: list[NodeProcess], environment: dict[str, str]
+) -> None:
+    """Of `--json`: also of those that were never started; and the names of both are said."""
+    process = subprocess.Popen(
+        [COREX, "sh", "web-1,web-2", "--json", "--batch", "1", "exec sleep 96.12"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    try:
+        eventually(lambda: _runs("96.12") == 1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    first, second = _lines(out)
+    assert (first["node"], first["status"], first["state"]) == ("web-1", "finished", "KILLED")
+    assert (second["node"], second["status"]) == ("web-2", "skipped")
+    assert "cancelled" in first["reason"]
+    assert "cancelled" in second["reason"]
+    assert err.splitlines() == ["corex: killed on web-1", "corex: not started on web-2"]
+    assert process.returncode == 130
 
 
 def test_only_a_node_that_is_gone_is_forgotten(

@@ -58,8 +58,8 @@ def run_jobs(client: Client, launch: Launch) -> int:
             begun = time.monotonic()
             run = _begin(client, launch, run_id)
             _follow(run, launch)
-            _report(client, run, run.known_outcomes, launch)
             overdue = time.monotonic() - begun >= launch.timeout
+            _report(client, run, launch)
         except KeyboardInterrupt as interrupt:
             code = code_of(interrupt)
             with contextlib.suppress(KeyboardInterrupt):  # a second one leaves at once
@@ -108,7 +108,8 @@ def _follow(run: FleetRun, launch: Launch) -> None:
             output.finish()
 
 
-def _report(client: Client, run: FleetRun, outcomes: list[Outcome], launch: Launch) -> None:
+def _report(client: Client, run: FleetRun, launch: Launch) -> None:
+    outcomes = run.known_outcomes
     if not launch.as_json:
         give_account(client, outcomes, several=len(run.nodes) > 1, timeout=launch.timeout)
         return
@@ -132,9 +133,12 @@ def _cancel(client: Client, run: FleetRun | None, run_id: str, launch: Launch) -
     run = _stop(client, run, run_id)
     if run is None:
         return
-    if launch.as_json:
-        _report(client, run, run.known_outcomes, launch)
     say_cancelled(run.known_outcomes, before)
+    if launch.as_json and len(before) < len(run.nodes):  # else they are printed, or were begun to
+        try:
+            _report(client, run, launch)
+        except BrokenPipeError:  # who read them was ended by the same Ctrl-C
+            _silence_stdout()
 
 
 def _stop(client: Client, run: FleetRun | None, run_id: str) -> FleetRun | None:

@@ -29,10 +29,12 @@ class StatusLine:
         self._console: Any = None
         self._is_shown = False
         self._text: str | None = None
+        self._bars: dict[int, str] = {}
         if total > 1 and sys.stderr.isatty():
             from rich.console import Console
 
-            self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+            console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+            self._console = None if console.is_dumb_terminal else console
 
     def started(self) -> None:
         """Count a node that was started."""
@@ -64,26 +66,31 @@ class StatusLine:
         self._write(_ERASE + self._text)
 
     def _draw(self) -> str:
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-        from rich.text import Text
-
-        parts = [f"{self._ended} of {self._total}"]
+        """Make the line; there may be thousands of changes a second, few of which the bar shows."""
         counts = {
             "running": self._started - self._ended,
             "failed": self._failed,
             "skipped": self._skipped,
         }
+        parts = [f"{self._ended} of {self._total}"]
         parts += [f"{count} {what}" for what, count in counts.items() if count > 0]
-        row = Table.grid(padding=(0, 1))
-        row.add_column(no_wrap=True)
-        row.add_column(no_wrap=True, overflow="ellipsis")
-        bar = ProgressBar(total=self._total, completed=self._ended, width=_BAR)
-        row.add_row(bar, Text(", ".join(parts), style="red" if self._failed else ""))
-        with self._console.capture() as captured:
-            # A line that fills the terminal would go on in the next one; `^C` wants room too.
-            self._console.print(row, width=max(1, self._console.width - 4))
-        return str(captured.get()).partition("\n")[0]
+        # A line that fills the terminal would go on in the next one; `^C` wants room too.
+        room = self._console.width - 4
+        text = ", ".join(parts)
+        if room < _BAR + 1 + len(text):
+            return text[: max(0, room)]
+        return f"{self._draw_bar()} {text}"
+
+    def _draw_bar(self) -> str:
+        step = 2 * _BAR * self._ended // self._total  # it has half columns
+        if step not in self._bars:
+            from rich.progress_bar import ProgressBar
+
+            bar = ProgressBar(total=2 * _BAR, completed=step, width=_BAR)
+            with self._console.capture() as captured:
+                self._console.print(bar, end="")
+            self._bars[step] = str(captured.get()).rstrip("\n")
+        return self._bars[step]
 
     def _write(self, text: str) -> None:
         sys.stderr.flush()
