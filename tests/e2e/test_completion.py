@@ -48,6 +48,8 @@ def test_targets(cx: Client, complete: Complete) -> None:
     _completes(complete, "corex ps ", "@build", "web-1", "web-2", "zone=eu", "zone=us")
     _completes(complete, "corex nodes @", "@build")
     _completes(complete, "corex queues web-1,zone=e", "web-1,zone=eu")
+    _completes(complete, "corex run @", "@build")
+    _completes(complete, "corex sh --batch 2 web-1,zone=e", "web-1,zone=eu")
     _completes(complete, "corex cp we", "web-1:", "web-2:")
     assert complete("corex call x") == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,12 +13,16 @@ from corex.cli.arguments import TargetArgument
 from corex.cli.exits import FAILED, exit_code_of_all, exit_code_of_error
 from corex.cli.render import failure, pretty, put, put_error, put_json, put_line, say
 from corex.cli.session import client_of
-from corex_shared.errors import WaitTimeout
+from corex_shared.errors import CorexError, WaitTimeout
 from corex_shared.models import Command, JobResult
 from corex_shared.states import Level
 
 if TYPE_CHECKING:
     from corex.sync import Client
+    from corex.ticket import Ticket
+
+STOP_TIMEOUT = 5.0
+"""Seconds that killing what was started may take."""
 
 
 def call(
@@ -73,7 +78,6 @@ def _parse(text: str | None) -> dict[str, Any] | None:
 def _call_all(
     client: Client, target: str, command: Command, *, control: bool, timeout: float, as_json: bool
 ) -> int:
-    from corex.cli.launch import stop_jobs
     from corex.gather import as_completed
     from corex.submit import prepare, send
     from corex.targets import parse_target, select
@@ -88,15 +92,35 @@ def _call_all(
         results.update(client.iterate(plan))  # also what came before an error
     except WaitTimeout as error:
         problem = error
-        stop_jobs(client, [t for index, t in enumerate(tickets) if index not in results])
+        _stop_jobs(client, [t for index, t in enumerate(tickets) if index not in results])
     except KeyboardInterrupt:
-        stop_jobs(client, [t for index, t in enumerate(tickets) if index not in results])
+        _stop_jobs(client, [t for index, t in enumerate(tickets) if index not in results])
         raise
     _print_all([results[index] for index in sorted(results)], len(chosen), as_json=as_json)
     if problem is None:
         return exit_code_of_all(list(results.values()))
     say(str(problem))
     return FAILED if results else exit_code_of_error(problem)
+
+
+def _stop_jobs(client: Client, tickets: Sequence[Ticket]) -> None:
+    """Kill jobs, within a few seconds."""
+    from corex.kill import kill_many
+
+    killed: set[int] = set()
+    if sys.stderr.isatty():
+        say("killing what was started (Ctrl-C leaves at once)")
+    try:
+        killed.update(
+            index for index, _ in client.iterate(kill_many(client.core, tickets, STOP_TIMEOUT))
+        )
+    except WaitTimeout:
+        pass  # told below, of each job
+    except CorexError as error:
+        say(f"while killing what was started: {error}")
+    for index, ticket in enumerate(tickets):
+        if index not in killed:
+            say(f"{ticket.target}: job {ticket.id} may still run")
 
 
 def _print_all(results: Sequence[JobResult], targets: int, *, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 ====  ==========================================================================================
 0     all succeeded
 n     what the one target's process exited with; 128 + s when it died of signal s
-1     one of several failed, or any failure without a code of its own
+1     one of several failed, was unreachable or skipped, or any failure without a code of its own
 2     usage: an option, a target or JSON that makes no sense
 3     no such node, job or run, nothing answered, or Redis cannot be reached
 124   the one target's job reached its `max_time`, or this command its `--timeout`

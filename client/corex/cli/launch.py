@@ -1,187 +1,158 @@
-"""Running a command on several targets at once, over one subscription."""
+"""Running a command on the nodes of a target, by a run of the fleet, and showing what it does."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from types import FrameType
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from corex.cli.exits import (
-    BROKEN_PIPE,
-    FAILED,
-    INTERRUPTED,
-    NO_ANSWER,
-    TIMED_OUT,
-    exit_code_of_all,
-    has_exit_code,
-)
+from corex.cli.account import give_account, say_cancelled
+from corex.cli.exits import BROKEN_PIPE, FAILED
+from corex.cli.interruption import code_of, interruptible
+from corex.cli.launched import Launch
 from corex.cli.output import LiveOutput
-from corex.cli.render import failure, put_json, put_line, say
-from corex.follow import launch
-from corex.gather import as_completed
-from corex.kill import kill_many
-from corex.submit import prepare, send
-from corex.targets import parse_target, select
-from corex.ticket import Ticket
-from corex_shared.errors import CorexError, WaitTimeout
-from corex_shared.models import Command, JobResult
+from corex.cli.render import put_json, put_line, say
+from corex.cli.run_exits import exit_code_of_run
+from corex.cli.status_line import StatusLine
+from corex.fleet.events import Note, Started
+from corex.fleet.outcome import Outcome
+from corex_shared.errors import CorexError, NoSuchRunError
+from corex_shared.identifiers import new_id
 
 if TYPE_CHECKING:
+    from corex.fleet.run import FleetRun
     from corex.sync import Client
 
-STOP_TIMEOUT = 5.0
-"""Seconds that killing what was started may take."""
-RESULT_TIMEOUT = 10.0
-"""Seconds within which a result follows the last message: they are written together."""
 
-
-def _prepare(client: Client, target: str, command: Command) -> list[Ticket]:
-    """Prepare a command for each node, or group, of a target.
-
-    Raises:
-        NoSuchNodeError: a part of the target names no node; nothing was pushed.
-    """
-    chosen = select(parse_target(target), client.nodes())
-    return [prepare(client.core, one, command) for one in chosen]
-
-
-def detach_jobs(client: Client, target: str, command: Command) -> int:
-    """Push a command to each target and print the job IDs."""
-    command = msgspec.structs.replace(command, stream=True)  # for `corex logs`
-    tickets = _prepare(client, target, command)
-    client.perform(send(client.core, tickets))
-    for ticket in tickets:
-        put_line(ticket.id)
-    return 0
-
-
-def run_jobs(
-    client: Client, target: str, command: Command, *, timeout: float, as_json: bool
-) -> int:
-    """Run a command on each target, showing output or printing results.
+def detach_jobs(client: Client, launch: Launch) -> int:
+    """Start a command on each node of a target and print the job IDs; nobody waits for the run.
 
     Returns:
         The exit code.
     """
-    command = msgspec.structs.replace(command, stream=None if as_json else True)
-    tickets = _prepare(client, target, command)
-    results: dict[int, JobResult] = {}
-    with _interruptible():
+    run = _begin(client, launch, new_id())
+    away = {outcome.node for outcome in run.known_outcomes}
+    for node, job in zip(run.nodes, run.jobs, strict=True):
+        if node not in away:
+            put_line(job)
+    if not away:
+        return 0
+    give_account(client, run.known_outcomes, several=len(run.nodes) > 1)
+    return exit_code_of_run(run.known_outcomes) if len(away) == len(run.nodes) else FAILED
+
+
+def run_jobs(client: Client, launch: Launch) -> int:
+    """Run a command on each node of a target, showing output or printing results.
+
+    Returns:
+        The exit code.
+    """
+    run_id = new_id()  # chosen before it is known whether the run begins
+    run: FleetRun | None = None
+    with interruptible():
         try:
-            if as_json:
-                client.perform(send(client.core, tickets))
-            else:
-                _show_output(client, tickets, timeout)
-            _gather(client, tickets, results, timeout if as_json else RESULT_TIMEOUT)
-            _report([results[index] for index in range(len(tickets))], as_json=as_json)
-        except WaitTimeout as error:
-            return _give_up(client, tickets, results, error, as_json=as_json)
+            begun = time.monotonic()
+            run = _begin(client, launch, run_id)
+            _follow(run, launch)
+            overdue = time.monotonic() - begun >= launch.timeout
+            _report(client, run, launch)
         except KeyboardInterrupt as interrupt:
-            stop_jobs(client, tickets)
-            return interrupt.code if isinstance(interrupt, _Stopped) else INTERRUPTED
+            code = code_of(interrupt)
+            with contextlib.suppress(KeyboardInterrupt):  # a second one leaves at once
+                _cancel(client, run, run_id, launch)
+            return code
         except BrokenPipeError:
             _silence_stdout()
-            stop_jobs(client, tickets)
+            with contextlib.suppress(KeyboardInterrupt):
+                _stop(client, run, run_id)
             return BROKEN_PIPE
-    return exit_code_of_all(list(results.values()))
+    return exit_code_of_run(run.known_outcomes, overdue=overdue)
 
 
-def _show_output(client: Client, tickets: Sequence[Ticket], timeout: float) -> None:
-    output = LiveOutput({ticket.id: ticket.target for ticket in tickets})
-    with contextlib.closing(client.iterate(launch(client.core, tickets, timeout))) as messages:
+def _begin(client: Client, launch: Launch, run_id: str) -> FleetRun:
+    command = msgspec.structs.replace(
+        launch.command, id=run_id, stream=None if launch.as_json else True
+    )
+    return client.fleet(launch.target).run(
+        command,
+        batch=launch.batch,
+        canary=launch.canary,
+        max_failures=launch.max_failures,
+        timeout=launch.timeout,
+    )
+
+
+def _follow(run: FleetRun, launch: Launch) -> None:
+    """Show what happens, to the end of the run."""
+    output = LiveOutput(dict(zip(run.jobs, run.nodes, strict=True)), raw=launch.raw)
+    status = StatusLine(len(run.nodes))
+    with contextlib.closing(run.events(messages=not launch.as_json)) as events:
         try:
-            for message in messages:
-                output.show(message)
+            for event in events:
+                status.hide()
+                if isinstance(event, Outcome):
+                    status.ended(event)
+                elif isinstance(event, Started):
+                    status.started()
+                elif isinstance(event, Note):
+                    say(event.text)
+                else:
+                    output.show(event)
+                status.show()
         finally:
+            status.hide()
             output.finish()
 
 
-def _gather(
-    client: Client, tickets: Sequence[Ticket], results: dict[int, JobResult], timeout: float
-) -> None:
-    plan = as_completed(client.core, tickets, timeout, fresh=True)
-    results.update(client.iterate(plan))  # also what came before an error
+def _report(client: Client, run: FleetRun, launch: Launch) -> None:
+    outcomes = run.known_outcomes
+    if not launch.as_json:
+        give_account(client, outcomes, several=len(run.nodes) > 1, timeout=launch.timeout)
+        return
+    for outcome in outcomes:
+        put_json(_line(outcome))
 
 
-def _report(results: Sequence[JobResult], *, as_json: bool) -> None:
-    for result in results:
-        if as_json:
-            put_json(result)
-        elif not result.ok and (len(results) > 1 or not has_exit_code(result)):
-            say(failure(result))
+def _line(outcome: Outcome) -> dict[str, object]:
+    """Write an outcome as an object: the result of its job, if there is one, and what it adds."""
+    added = {"status": outcome.status, "reason": outcome.reason, "last_seen": outcome.last_seen}
+    if outcome.result is None:
+        return {"node": outcome.node, "id": outcome.job, **added}
+    return {**msgspec.to_builtins(outcome.result), **added}
 
 
-def _give_up(
-    client: Client,
-    tickets: Sequence[Ticket],
-    results: dict[int, JobResult],
-    error: WaitTimeout,
-    *,
-    as_json: bool,
-) -> int:
-    """Kill what has not ended in time, and say what has."""
-    say(str(error))
-    results.update(stop_jobs(client, tickets))
-    _report([results[index] for index in sorted(results)], as_json=as_json)
-    if len(results) == len(tickets) and not any(result.attempts for result in results.values()):
-        return NO_ANSWER
-    return TIMED_OUT if len(tickets) == 1 else FAILED
-
-
-def stop_jobs(client: Client, tickets: Sequence[Ticket]) -> dict[int, JobResult]:
-    """Kill jobs, within a few seconds.
-
-    Returns:
-        The results that came in that time, by the index of their ticket.
-    """
-    results: dict[int, JobResult] = {}
+def _cancel(client: Client, run: FleetRun | None, run_id: str, launch: Launch) -> None:
+    """End what was started, and say what was."""
     if sys.stderr.isatty():
         say("killing what was started (Ctrl-C leaves at once)")
+    before = [] if run is None else run.known_outcomes
+    run = _stop(client, run, run_id)
+    if run is None:
+        return
+    say_cancelled(run.known_outcomes, before)
+    if launch.as_json and len(before) < len(run.nodes):  # else they are printed, or were begun to
+        try:
+            _report(client, run, launch)
+        except BrokenPipeError:  # who read them was ended by the same Ctrl-C
+            _silence_stdout()
+
+
+def _stop(client: Client, run: FleetRun | None, run_id: str) -> FleetRun | None:
+    """Cancel a run; return it, or None if it never began or could not be."""
     try:
-        results.update(client.iterate(kill_many(client.core, tickets, STOP_TIMEOUT)))
-    except WaitTimeout:
-        pass  # told below, of each job
+        run = run or client.run(run_id)
+        run.cancel()
+    except NoSuchRunError:
+        return None
     except CorexError as error:
         say(f"while killing what was started: {error}")
-    for index, ticket in enumerate(tickets):
-        if index not in results:
-            say(f"{ticket.target}: job {ticket.id} may still run")
-    return results
-
-
-class _Stopped(KeyboardInterrupt):
-    """Another signal than that of Ctrl-C asks to end."""
-
-    def __init__(self, number: int) -> None:
-        self.code = 128 + number
-        super().__init__()
-
-
-def _stop(number: int, _: FrameType | None) -> None:
-    raise _Stopped(number)
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let the signals that end a program do what Ctrl-C does."""
-    numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
-    # An ignored signal stays so: nohup.
-    before = {
-        number: signal.signal(number, _stop)
-        for number in numbers
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        say(f"run {run_id} may go on")
+        return None
+    return run
 
 
 def _silence_stdout() -> None:

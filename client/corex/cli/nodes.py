@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from corex.cli.complete import complete_target
-from corex.cli.render import put_json
+from corex.cli.render import put_json, put_line
 from corex.cli.session import client_of
 from corex.cli.table import Cell, Column, put_table
 from corex.cli.units import age
@@ -44,6 +44,14 @@ def nodes(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a line instead of a table.")
     ] = False,
+    forget: Annotated[
+        str | None,
+        typer.Option(
+            "--forget",
+            metavar="ID",
+            help="Take a node that is gone for good out of the list; one that is alive stays.",
+        ),
+    ] = None,
 ) -> None:
     """List the nodes that were ever seen, with what their last heartbeat said.
 
@@ -56,10 +64,14 @@ def nodes(
     - `corex nodes`
     - `corex nodes 'web-*'`
     - `corex nodes zone=eu --json`
+    - `corex nodes --forget web-9`
     """
     from corex.cli.choice import known_nodes
     from corex.cli.clock import server_ms
 
+    if forget is not None:
+        _forget(context, forget, alone=target is None and not as_json)
+        return
     with client_of(context) as client:
         found = client.nodes()
         now_ms = client.perform(server_ms(client.core))
@@ -70,6 +82,15 @@ def nodes(
             put_json(node)
     else:
         put_nodes(found, now_ms)
+
+
+def _forget(context: typer.Context, node: str, *, alone: bool) -> None:
+    if not alone:
+        why = "it takes neither TARGET nor --json: one node is forgotten, and none listed"
+        raise typer.BadParameter(why, param_hint="'--forget'")
+    with client_of(context) as client:
+        client.forget_node(node)
+    put_line(f"{node}: forgotten")
 
 
 def put_nodes(nodes: Sequence[NodeInfo], now_ms: int | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import BinaryIO, Protocol
@@ -13,6 +14,7 @@ from corex_shared.states import RESULT_LEVELS, Flag, Level
 
 _TO_STDOUT = frozenset({Level.STDOUT, Level.PUBLIC, Level.JSON, Level.YAML, Level.TOML, Level.HRD})
 _NOT_SHOWN = frozenset({Level.STATSD, Level.JOB})
+_RED, _DEFAULT = "\x1b[31m", "\x1b[39m"
 _RAW = frozenset({Level.STDOUT, Level.STDERR})
 """Levels whose text comes as it was written, with its line breaks."""
 
@@ -76,11 +78,17 @@ class LiveOutput:
         channel = 0 if level in _TO_STDOUT else 1
         writer = self._writers.get((job, channel))
         if writer is None:
-            prefix = f"{self._nodes.get(job, '?')} | " if self._prefixed else ""
+            prefix = self._prefix(job, channel) if self._prefixed else ""
             writer = self._writers[job, channel] = _Writer(
                 self._files[channel], prefix, raw=self._raw
             )
         return writer
+
+    def _prefix(self, job: str, channel: int) -> str:
+        """Make what precedes a line; that of stderr is red where colours are."""
+        prefix = f"{self._nodes.get(job, '?')} | "
+        in_colours = self._files[channel].isatty() and not os.environ.get("NO_COLOR")
+        return f"{_RED}{prefix}{_DEFAULT}" if channel and in_colours else prefix
 
     def _flush(self, job: str) -> None:
         for channel in (0, 1):

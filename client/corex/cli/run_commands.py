@@ -8,6 +8,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from corex.cli.arguments import Raw
+from corex.cli.complete import complete_target
+from corex.cli.launched import Launch
 from corex.cli.session import client_of
 from corex_shared.models import Command
 
@@ -26,6 +29,7 @@ Target = Annotated[
         help="Which nodes: an ID, a glob, a label (zone=eu), any one of a group (@build), or "
         "several with commas between.",
         show_default=False,
+        autocompletion=complete_target,
     ),
 ]
 Dir = Annotated[str | None, typer.Option("--dir", metavar="DIR", help="Working directory.")]
@@ -59,7 +63,30 @@ Tags = Annotated[
     typer.Option("--tag", metavar="TEXT", help="Copied to the result; may be repeated."),
 ]
 Detach = Annotated[
-    bool, typer.Option("--detach", help="Print the job IDs, one a line, and return at once.")
+    bool,
+    typer.Option("--detach", help="Print the job IDs, one a line, and do not wait for the jobs."),
+]
+Batch = Annotated[
+    int | None,
+    typer.Option("--batch", min=1, metavar="N", help="Run on no more than N nodes at once."),
+]
+Canary = Annotated[
+    int | None,
+    typer.Option(
+        "--canary",
+        min=1,
+        metavar="N",
+        help="Run on the first N nodes alone; on the others only if all of these succeeded.",
+    ),
+]
+MaxFailures = Annotated[
+    int | None,
+    typer.Option(
+        "--max-failures",
+        min=1,
+        metavar="N",
+        help="Start nothing more when N nodes have failed; never do more than N fail.",
+    ),
 ]
 Timeout = Annotated[
     float,
@@ -68,7 +95,7 @@ Timeout = Annotated[
     ),
 ]
 AsJson = Annotated[
-    bool, typer.Option("--json", help="Print one JSON result a target instead of live output.")
+    bool, typer.Option("--json", help="Print one JSON object a node instead of live output.")
 ]
 
 
@@ -92,15 +119,25 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     grace: Grace = None,
     tag: Tags = None,
     detach: Detach = False,
+    batch: Batch = None,
+    canary: Canary = None,
+    max_failures: MaxFailures = None,
     timeout: Timeout = 3600.0,
     as_json: AsJson = False,
+    raw: Raw = False,
 ) -> None:
     """Run a program on each target, its output shown as it appears.
 
-    With several targets each line is preceded by its node. Ctrl-C kills what was started; a
-    second one leaves at once.
+    With several targets each line is preceded by its node, and what became of those that did not
+    succeed is told in the end. A node that is away fails. Ctrl-C kills what was started; a second
+    one leaves at once.
 
-    Example: `corex run 'web-*' --dir /srv -- git pull`
+    **Examples**
+
+    - `corex run web-1 -- uptime`
+    - `corex run 'web-*' --dir /srv -- git pull`
+    - `corex run zone=eu --canary 1 --batch 10 --max-failures 3 -- deploy v2`
+    - `corex run 'web-*' --json -- df -P / | jq -r 'select(.state != "SUCCESS") | .node'`
     """
     arguments: dict[str, Any] = {"name": command[0], "args": command[1:]}
     _add(arguments, dir=dir, env=_pairs(env), stdin=_read_stdin() if stdin else None)
@@ -113,7 +150,8 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         grace=grace,
         tags=tag or None,
     )
-    _launch(context, target, made, detach=detach, timeout=timeout, as_json=as_json)
+    launch = Launch(target, made, timeout, batch, canary, max_failures, as_json, raw)
+    _launch(context, launch, detach=detach)
 
 
 def sh(  # noqa: PLR0913, PLR0917 - each is an option of the command line
@@ -134,12 +172,20 @@ def sh(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     grace: Grace = None,
     tag: Tags = None,
     detach: Detach = False,
+    batch: Batch = None,
+    canary: Canary = None,
+    max_failures: MaxFailures = None,
     timeout: Timeout = 3600.0,
     as_json: AsJson = False,
+    raw: Raw = False,
 ) -> None:
     """Run a shell script on each target: `corex run` with a shell.
 
-    Example: `corex sh web-1,web-2 'df -h / | tail -1'`
+    **Examples**
+
+    - `corex sh web-1,web-2 'df -h / | tail -1'`
+    - `corex sh 'web-*' - <setup.sh`
+    - `corex sh 'web-*' --batch 1 --max-failures 1 'systemctl restart app && sleep 5'`
     """
     if script == "-":
         if stdin:
@@ -156,7 +202,8 @@ def sh(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         grace=grace,
         tags=tag or None,
     )
-    _launch(context, target, made, detach=detach, timeout=timeout, as_json=as_json)
+    launch = Launch(target, made, timeout, batch, canary, max_failures, as_json, raw)
+    _launch(context, launch, detach=detach)
 
 
 def _scope(queue: str | None, scope: Scope | None) -> Literal["node", "fleet"] | None:
@@ -167,23 +214,26 @@ def _scope(queue: str | None, scope: Scope | None) -> Literal["node", "fleet"] |
     return "fleet" if scope is Scope.fleet else "node"
 
 
-def _launch(
-    context: typer.Context,
-    target: str,
-    command: Command,
-    *,
-    detach: bool,
-    timeout: float,
-    as_json: bool,
-) -> None:
+def _launch(context: typer.Context, launch: Launch, *, detach: bool) -> None:
     from corex.cli.launch import detach_jobs, run_jobs
 
+    if detach:
+        _check_detached(launch)
     with client_of(context) as client:
-        if detach:
-            code = detach_jobs(client, target, command)
-        else:
-            code = run_jobs(client, target, command, timeout=timeout, as_json=as_json)
+        code = detach_jobs(client, launch) if detach else run_jobs(client, launch)
     raise typer.Exit(code)
+
+
+def _check_detached(launch: Launch) -> None:
+    bounds = {
+        "--batch": launch.batch,
+        "--canary": launch.canary,
+        "--max-failures": launch.max_failures,
+    }
+    for name, value in bounds.items():
+        if value is not None:
+            why = "it makes no sense with --detach: nobody would wait to start the next nodes"
+            raise typer.BadParameter(why, param_hint=f"'{name}'")
 
 
 def _add(arguments: dict[str, Any], **given: Any) -> None:

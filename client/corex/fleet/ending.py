@@ -11,6 +11,8 @@ from corex.ticket import Ticket
 
 END_WAIT = 10.0
 """Seconds that jobs have to end which are killed; more if their grace is more than usual."""
+NOT_TAKEN = "it did not take the command"
+"""How the reason of a node begins that has surely not run its job."""
 _GRACE = 5.0
 _FIRST_PAUSE = 1.0
 
@@ -53,7 +55,7 @@ class Ending:
         for index, result in taken.items():
             node, job = progress.record.nodes[index], progress.record.job(index)
             if not self._cancelled:
-                why = f"it did not take the command before {self.why}"
+                why = f"{NOT_TAKEN} before {self.why}"
                 outcome = Outcome(node, UNREACHABLE, None, job, reason=why)
             elif result is None:
                 outcome = Outcome(node, SKIPPED, None, job, reason=f"not started: {self.why}")

@@ -11,8 +11,11 @@ import pytest
 
 from corex import JobState, NotFoundError
 from corex.cli.app import run
+from corex.fleet.fleet import Fleet
+from corex.fleet.run import FleetRun
 from corex.testing import MemoryFleet
 from corex.testing.answers import FOREVER
+from corex_shared.models import Command
 from tests.helpers.eventually import eventually
 
 pytest_plugins = ["corex.testing.plugin"]
@@ -105,6 +108,30 @@ def test_jobs_that_are_left_running(corex_fleet: MemoryFleet, corex: Corex) -> N
     assert corex("kill", job)[0] == 0
     assert corex("logs", job)[1] == "a\n"
     assert corex("result", job, "--wait", "5")[0] == 137
+
+
+def test_ctrl_c_while_a_run_begins(
+    corex_fleet: MemoryFleet, corex: Corex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was started is found by the ID that was chosen before, and killed."""
+    node = corex_fleet.add("n1")
+    node.answer("bash", delay=FOREVER)
+    begin = Fleet.run
+
+    def interrupted(fleet: Fleet, command: Command, **options: Any) -> FleetRun:
+        run = begin(fleet, command, **options)
+        eventually(lambda: run.jobs[0] in node.jobs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Fleet, "run", interrupted)
+    assert corex("sh", "n1", "make") == (130, "", "")
+    eventually(lambda: node.jobs == {})
+
+    def too_early(fleet: Fleet, command: Command, **options: Any) -> FleetRun:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Fleet, "run", too_early)
+    assert corex("sh", "n1", "make") == (130, "", "")
 
 
 def test_a_profile_leads_to_a_fleet(
