@@ -25,7 +25,12 @@ _MOST_IN_LINE = 10
 
 
 def give_account(
-    client: Client, outcomes: Sequence[Outcome], *, several: bool, timeout: float | None = None
+    client: Client,
+    outcomes: Sequence[Outcome],
+    *,
+    several: bool,
+    counted: bool = True,
+    overdue: float | None = None,
 ) -> None:
     """Say which nodes did not succeed, and why.
 
@@ -33,13 +38,14 @@ def give_account(
         client: to ask for the time by which ages are told.
         outcomes: of the run, in the order of its nodes.
         several: whether it was for several nodes.
-        timeout: seconds that it had; None if nobody waited.
+        counted: whether all of several have ended, and may be counted.
+        overdue: seconds that it had, if they were up before it had ended.
     """
     bad = [outcome for outcome in outcomes if outcome.failed]
     now_ms = _now_ms(client, bad)
     for outcome in bad[:MOST_NAMED]:
-        if not several and timeout is not None and _was_ended(outcome):
-            say(f"{outcome.node}: not within {timeout:g} s")
+        if not several and overdue is not None and _was_ended(outcome):
+            say(f"{outcome.node}: not within {overdue:g} s")
         elif several or not _speaks_for_itself(outcome):
             say(_why(outcome, now_ms))
     if len(bad) > MOST_NAMED:
@@ -52,7 +58,7 @@ def give_account(
         say(f"{name_some(nodes)}: {reason}")
     # Whoever reads failures line by line, in a pipe, knows how many they are.
     is_plain = len(bad) <= MOST_NAMED and not any(o.status != "finished" for o in outcomes)
-    if several and timeout is not None and (sys.stderr.isatty() or not is_plain):
+    if several and counted and (sys.stderr.isatty() or not is_plain):
         say(count(outcomes))
 
 

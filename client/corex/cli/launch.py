@@ -41,7 +41,7 @@ def detach_jobs(client: Client, launch: Launch) -> int:
             put_line(job)
     if not away:
         return 0
-    give_account(client, run.known_outcomes, several=len(run.nodes) > 1)
+    give_account(client, run.known_outcomes, several=len(run.nodes) > 1, counted=False)
     return exit_code_of_run(run.known_outcomes) if len(away) == len(run.nodes) else FAILED
 
 
@@ -59,7 +59,15 @@ def run_jobs(client: Client, launch: Launch) -> int:
             run = _begin(client, launch, run_id)
             _follow(run, launch)
             overdue = time.monotonic() - begun >= launch.timeout
-            _report(client, run, launch)
+            if launch.as_json:
+                _put_lines(run)
+            else:
+                give_account(
+                    client,
+                    run.known_outcomes,
+                    several=len(run.nodes) > 1,
+                    overdue=launch.timeout if overdue else None,
+                )
         except KeyboardInterrupt as interrupt:
             code = code_of(interrupt)
             with contextlib.suppress(KeyboardInterrupt):  # a second one leaves at once
@@ -108,12 +116,8 @@ def _follow(run: FleetRun, launch: Launch) -> None:
             output.finish()
 
 
-def _report(client: Client, run: FleetRun, launch: Launch) -> None:
-    outcomes = run.known_outcomes
-    if not launch.as_json:
-        give_account(client, outcomes, several=len(run.nodes) > 1, timeout=launch.timeout)
-        return
-    for outcome in outcomes:
+def _put_lines(run: FleetRun) -> None:
+    for outcome in run.known_outcomes:
         put_json(_line(outcome))
 
 
@@ -136,7 +140,7 @@ def _cancel(client: Client, run: FleetRun | None, run_id: str, launch: Launch) -
     say_cancelled(run.known_outcomes, before)
     if launch.as_json and len(before) < len(run.nodes):  # else they are printed, or were begun to
         try:
-            _report(client, run, launch)
+            _put_lines(run)
         except BrokenPipeError:  # who read them was ended by the same Ctrl-C
             _silence_stdout()
 

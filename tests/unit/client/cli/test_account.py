@@ -39,7 +39,7 @@ def skipped(number: int) -> Outcome:
 def test_twenty_are_named_and_the_rest_counted(capfd: pytest.CaptureFixture[str]) -> None:
     outcomes = [ended(number, 1003) for number in range(300)]
     outcomes += [skipped(number) for number in range(300, 400)]
-    give_account(CLIENT, outcomes, several=True, timeout=60)
+    give_account(CLIENT, outcomes, several=True)
     lines = capfd.readouterr().err.splitlines()
     assert lines[:20] == [f"corex: n{number}: exit code 3" for number in range(20)]
     assert lines[20] == "corex: … and 280 more that did not succeed"
@@ -48,10 +48,17 @@ def test_twenty_are_named_and_the_rest_counted(capfd: pytest.CaptureFixture[str]
 
 
 def test_nothing_is_said_in_a_pipe_of_what_went_well(capfd: pytest.CaptureFixture[str]) -> None:
-    give_account(CLIENT, [ended(1), ended(2)], several=True, timeout=60)
-    give_account(CLIENT, [ended(1)], several=False, timeout=60)
-    give_account(CLIENT, [ended(1, 1003)], several=False, timeout=60)  # its exit code says it
+    give_account(CLIENT, [ended(1), ended(2)], several=True)
+    give_account(CLIENT, [ended(1)], several=False)
+    give_account(CLIENT, [ended(1, 1003)], several=False)  # its exit code says it
     assert capfd.readouterr().err == ""
+
+
+def test_why_the_only_job_was_killed(capfd: pytest.CaptureFixture[str]) -> None:
+    """For its run: the time was up, or somebody has cancelled it."""
+    give_account(CLIENT, [ended(1, 499, "the time was up")], several=False, overdue=2)
+    give_account(CLIENT, [ended(1, 499, "cancelled by bob")], several=False)
+    assert capfd.readouterr().err == "corex: n1: not within 2 s\ncorex: n1: cancelled by bob\n"
 
 
 def test_who_may_still_have_a_job_is_told(capfd: pytest.CaptureFixture[str]) -> None:
