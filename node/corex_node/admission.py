@@ -25,6 +25,7 @@ from corex_node.manager.results import result_unstarted
 from corex_node.outbox import Outbox
 from corex_node.patience import until_available
 from corex_node.records import Acceptance, Filing, Held, Rejection
+from corex_node.rejections import Rejections
 from corex_node.rules import is_lost, levels_of, refusal_of
 from corex_node.store import NodeStore
 from corex_node.ticket import Source, Ticket
@@ -86,7 +87,9 @@ class Admission:
         self._events = events
         self._node_levels = node_levels
         self._rejected_kept = rejected_kept
+        self._rejections = Rejections(rejected_kept)
         self.known_again: Callable[[str], Ticket | None] = lambda job_id: None
+        self.may_come_again: Callable[[], bool] = lambda: False
 
     def known_fields(self, group: str = "") -> set[str]:
         """Fields of a claimed hash that belong to commands which were admitted."""
@@ -117,6 +120,16 @@ class Admission:
                 if isinstance(ticket.inbound, Inbound)
             ]
         )
+
+    async def reject_again(self) -> None:
+        """Have what was rejected lately in the list, should the server have forgotten it.
+
+        Raises:
+            StoreError: Redis cannot be reached; call again.
+        """
+        lately = self._rejections.lately()
+        if lately:
+            await self._store.note_rejected(lately, self._rejected_kept)
 
     async def _complete(self, items: list[_Admitted]) -> None:
         if not items:
@@ -283,8 +296,9 @@ class Admission:
             return
         rejections = [self._rejection(item) for item in items]
         await until_available(lambda: self._store.reject(rejections, self._rejected_kept))
-        for item in items:
+        for item, rejection in zip(items, rejections, strict=True):
             inbound = item.inbound
+            self._rejections.add(inbound.payload, rejection)
             reason = str(inbound.error) if inbound.error else _IN_USE
             _log.warning("command.rejected", job=inbound.job_id, reason=reason)
             self._events.rejected(inbound, reason, _CONFLICT if item.is_duplicate else _BAD)
@@ -307,6 +321,11 @@ class Admission:
 
     def _rejection(self, item: _Admitted) -> Rejection:
         inbound = item.inbound
+        filed = inbound.job_id if item.job is not None else None
+        ticket, claim = inbound.ticket, self._claim(inbound)
+        known = self._rejections.of(inbound.payload) if self.may_come_again() else None
+        if known is not None and known.group == ticket.group:
+            return Rejection(ticket.field, filed or "", claim, known.entry, ticket.group)
         error = inbound.error
         entry: dict[str, object] = {
             "time": self._clock.now_ms(),
@@ -318,10 +337,9 @@ class Admission:
         }
         if inbound.job_id is not None:
             entry["id"] = inbound.job_id
-        filed = inbound.job_id if item.job is not None else None
-        ticket, claim = inbound.ticket, self._claim(inbound)
+        entry["claim"] = claim
         if ticket.group:
-            entry.update(group=ticket.group, claim=claim)
+            entry["group"] = ticket.group
         return Rejection(ticket.field, filed or "", claim, msgspec.json.encode(entry), ticket.group)
 
 

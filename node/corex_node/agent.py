@@ -251,6 +251,7 @@ class Agent:
         self._stores.endpoint.on_reconnect = self._reconciler.suspect
         self._outbox.on_away = self._reconciler.suspect
         self._admission.known_again = self._reconciler.known_again
+        self._admission.may_come_again = self._reconciler.may_come_again
         self._reconciler.on_settled = self._others_settled
         self._connect_heartbeat()
 

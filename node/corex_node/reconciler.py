@@ -3,7 +3,8 @@
 They may after every break: a server that comes back, or the replica that took its place, may have
 forgotten what it acknowledged last; and while the lease had run out, others may have settled jobs.
 
-* Ends that Redis was told of lately are told again; each is taken once, whatever is repeated.
+* Ends that Redis was told of lately are told again; each is taken once, whatever is repeated. So it
+  is with payloads that were rejected.
 * A job that runs or waits here and is not claimed there is claimed again; one that has a result,
   which somebody else wrote, is not: `on_settled` hears of it.
 * What is claimed there and unknown here is settled like what a predecessor left; not by an agent
@@ -113,6 +114,10 @@ class Reconciler:
                 lambda: self.rounds == self._begun and not self._wanted.is_set()
             )
 
+    def may_come_again(self) -> bool:
+        """Whether what comes now may have come before: Redis may have forgotten that it did."""
+        return time.monotonic() <= self._window_ends
+
     def known_again(self, job_id: str) -> Ticket | None:
         """Find what we have under the ID of a command that comes now, if Redis may have forgotten.
 
@@ -120,7 +125,7 @@ class Reconciler:
             The ticket of the job that runs or waits here, or has ended lately; None after the
             window, or if there is none that came from Redis.
         """
-        if time.monotonic() > self._window_ends:
+        if not self.may_come_again():
             return None
         job = self._manager.jobs.get(job_id)
         if job is not None:
@@ -172,6 +177,7 @@ class Reconciler:
         done = self._done
         # The same ends each time, about.
         done.told_again = max(done.told_again, self._outbox.tell_again())
+        await self._admission.reject_again()
         for place in [self._store.place(Source.COMMANDS), *self.groups()]:
             try:
                 found = await self._store.claimed(place.group)

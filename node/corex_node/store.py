@@ -314,6 +314,10 @@ class NodeStore:
             ]
             await execute_async(self._client, self._calls.releases(released))
 
+    async def note_rejected(self, rejections: Sequence[Rejection], kept: int) -> None:
+        """Have entries in the rejected list, each once, whatever is claimed."""
+        await execute_async(self._client, [self._calls.reject(rejections, kept, [])])
+
     async def tell_inbox(self, client: str, entries: Sequence[bytes]) -> None:
         """Tell a client of results that no result key holds."""
         key = self._keys.inbox(client)

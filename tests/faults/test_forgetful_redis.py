@@ -133,6 +133,31 @@ def test_a_second_copy_after_a_break_costs_the_first_neither_its_claim_nor_its_r
     wire.wait_unclaimed()
 
 
+@pytest.mark.parametrize("comes_again", [False, True], ids=["gone", "in the list"])
+def test_what_was_rejected_is_in_the_list_once(
+    own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, tmp_path: Path, comes_again: bool
+) -> None:
+    """Whether the server has forgotten the payload as well, or has it as if nobody had taken it."""
+    payloads = [f'{{"command": "bash", "number": {number}' for number in range(3)]  # no ID is found
+    commands = wire.keys.commands("n1")
+    node = run_node("n1", url=own_redis.url)
+    moment = Rewind(own_redis, tmp_path / "aof")
+    wire.redis.rpush(commands, *payloads)
+    eventually(lambda: len(wire.rejected()) == 3, "they are rejected")
+    before = wire.rejected()
+    moment.back()
+    if comes_again:
+        wire.redis.rpush(commands, *payloads)
+    assert wire.result(wire.push("core.ping"))["state"] == "SUCCESS"
+    eventually(lambda: len(wire.rejected()) == 3, "they are rejected again")
+    eventually(lambda: not wire.redis.exists(commands), "all was taken")
+    wire.wait_unclaimed()
+    came = 6 if comes_again else 3
+    eventually(lambda: node.log_text().count("command.rejected") == came, "all were looked at")
+    assert sorted(entry["payload"] for entry in wire.rejected()) == payloads
+    assert {entry["time"] for entry in wire.rejected()} <= {entry["time"] for entry in before}
+
+
 @pytest.mark.parametrize("taken_by_another", [False, True], ids=["state gone", "another's"])
 def test_an_end_that_is_told_again_in_vain_has_been_delivered(
     own_redis: EmbeddedRedis, run_node: RunNode, wire: Wire, taken_by_another: bool

@@ -109,6 +109,9 @@ class _Admission:
         assert not group
         return set()
 
+    async def reject_again(self) -> None:
+        """It has rejected nothing."""
+
     async def admit(self, batch: Sequence[Inbound]) -> None:
         self.admitted += [inbound.job_id for inbound in batch]
 
