@@ -119,7 +119,7 @@ class Events:
         self._node = node
         self._arguments = settings.arguments
         self._always = settings.jobs == "always"
-        self._heard = self._always
+        self._heard = True  # until the first that are told have shown whether
         self._look_at = 0.0  # monotonic
         self._waiting: deque[Happening] = deque()
         self._seq = 0

@@ -90,6 +90,9 @@ class Watched:
         """See that whoever waits costs next to nothing."""
         assert self.connections() <= 3
         rates = self.idle()
+        for _ in range(3):  # on a busy machine what came before may not be over yet
+            if sum(rates.values()) >= 30:
+                rates = self.idle()
         assert self.connections() <= 3
         # One wait for the inbox, one for a key, one look at all keys (of 20 commands, each of
         # 500 keys), a second.

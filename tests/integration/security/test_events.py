@@ -21,7 +21,11 @@ def test_a_node_tells_and_a_client_hears(
 ) -> None:
     """By a name of the client's own, whose inbox the node reaches too; nothing is refused."""
     admin.acl_log_reset()
-    node = run_node("n1", url=guarded.url_of(users.add(role, "n1")))
+    node = run_node(
+        "n1",
+        url=guarded.url_of(users.add(role, "n1")),
+        env={"COREX_NODE_LIMITS_REAP": "0"},  # a node that is no reaper may not look for others
+    )
     url = guarded.url_of(users.add("client", "c1"))
     done: list[bool] = []
 

@@ -168,7 +168,7 @@ async def test_a_master_that_is_none_any_more_keeps_no_connection(sound: Cluster
         assert [_connections(sound, master, name) for name in names] == [1, 1]
         replica = sound.replica_of(master)
         sound.ask(replica, "CLUSTER", "FAILOVER")
-        eventually(lambda: replica in sound.masters())
+        eventually(lambda: replica in sound.masters(), seconds=60)
 
         for _ in range(200):
             execute(blocking, calls)

@@ -124,8 +124,11 @@ def test_an_interrupted_thread_does_not_leave_others_waiting() -> None:
     server = _Server()
     server.error = lambda calls: KeyboardInterrupt() if calls[0] == READ else None
     answers = _in_threads(server, Commands(server), [READ], [READ], [PUSH])
-    assert {type(answer) for answer in answers[:2]} == {KeyboardInterrupt, StoreUnavailableError}
-    assert answers[2] == [PUSH]
+    interrupted = [answer for answer in answers if isinstance(answer, KeyboardInterrupt)]
+    assert len(interrupted) == 1  # whichever of the three happened to send
+    others = [answer for answer in answers[:2] if not isinstance(answer, KeyboardInterrupt)]
+    assert {type(answer) for answer in others} == {StoreUnavailableError}
+    assert answers[2] == [PUSH] or answers[2] is interrupted[0]
 
 
 def test_ctrl_c_before_anything_was_sent_is_no_crash_of_others(

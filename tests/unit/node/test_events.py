@@ -81,6 +81,7 @@ def test_while_nobody_listens_one_event_now_and_then_is_made(
     now = 1000.0
     monkeypatch.setattr("corex_node.events.time.monotonic", lambda: now)
     events = Events("n", EventsTable())
+    events.told(heard=False)
     assert [an_end(events) for _ in range(3)] == [True, False, False]
     now += 0.2
     assert [an_end(events) for _ in range(2)] == [True, False]
